@@ -1,0 +1,1 @@
+"""The language that conversations are written in, and the pure function that runs it."""

@@ -1,0 +1,34 @@
+"""The only window that a flow has on the world: who, where, when, in which language."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flows.values.ids import ContactId, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Firm:
+    """A tenant as its flows see it."""
+
+    id: TenantId
+    name: str
+    locale: str = "es_CL"
+    zone: str = "America/Santiago"
+    """IANA name of the time zone that its hours are kept in."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What the owner set, by key; each key is validated when it is written."""
+    desk: bool = False
+    """Whether people can answer from a desk; without one a request for a person is only recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ctx:
+    now: datetime
+    """Aware, in the firm's zone."""
+    firm: Firm
+    contact: ContactId
+    name: str = ""
+    """The person's profile name: data from outside, never an instruction."""
+    locale: str = "es_CL"
+    """Language of this conversation."""

@@ -1,0 +1,81 @@
+"""What a flow can hear: a message, the result of a call, a timer."""
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from flows.values.ids import Wamid
+
+HeardKind = Literal[
+    "text",         # typed words
+    "tap",          # a reply button or a template's quick reply: `choice` is its id, `text` its title
+    "row",          # a row of a list: `choice` is its id, `text` its title
+    "media",        # `media`; `text` is the caption
+    "place",        # `place`
+    "contacts",     # cards; `phone` only when the person shared their own number on request
+    "form",         # a WhatsApp Flow: `form`
+    "reaction",     # `text` is the emoji, empty when it was taken back; `reply_to` what it is about
+    "order",        # a catalogue order
+    "welcome",      # the chat was opened for the first time, nothing written yet
+    "system",       # number or id changed; `text` says which
+    "unsupported",  # WhatsApp or we cannot read it; `text` is the type that was named
+]  # fmt: skip
+
+MediaKind = Literal["image", "audio", "voice", "video", "document", "sticker"]
+
+
+class Attachment(Struct, frozen=True, omit_defaults=True):
+    """A media file as announced: its bytes are fetched elsewhere, by `id`."""
+
+    kind: MediaKind
+    id: str
+    mime: str = ""
+    name: str = ""
+    sha256: str = ""
+
+
+class Location(Struct, frozen=True, omit_defaults=True):
+    latitude: float
+    longitude: float
+    name: str = ""
+    address: str = ""
+
+
+class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
+    """One message of the person, as the channel's own codec read it."""
+
+    id: Wamid
+    at: int
+    """Seconds since the epoch, by the channel's clock (Meta's `timestamp`)."""
+    kind: HeardKind
+    text: str = ""
+    choice: str = ""
+    reply_to: Wamid = Wamid("")
+    """The message this one answers or reacts to (Meta's `context.id`)."""
+    media: Attachment | None = None
+    place: Location | None = None
+    phone: str = ""
+    form: Raw | None = None
+    """The JSON object that a form sent, unread."""
+
+
+FailedWhy = Literal["timeout", "refused", "down", "cancelled"]
+
+
+class Result(Struct, frozen=True, omit_defaults=True, tag="result"):
+    """What a call brought back. `seq` is the visit of the state that made the call."""
+
+    seq: int
+    value: Raw | None = None
+    """JSON of the call's declared result; meaningless when `failed` is set."""
+    failed: FailedWhy | None = None
+
+
+class Wake(Struct, frozen=True, tag="wake"):
+    """A timer is due. `seq` is the visit that set it; any other visit ignores it."""
+
+    name: str
+    seq: int
+
+
+Event = Heard | Result | Wake

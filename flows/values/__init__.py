@@ -1,0 +1,1 @@
+"""Values that are parsed once and trusted after: RUT, phone, money, hours, ids."""

@@ -1,0 +1,59 @@
+"""What a turn wants done: the bodies of the items in the action lanes."""
+
+from msgspec import Raw, Struct
+
+from flows.dialog.content import Content, Template
+from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
+
+
+class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
+    """Send one message. Lives in lane `wa/<conversation>`."""
+
+    tenant: TenantId
+    channel: ChannelId
+    ref: str
+    """Our reference of this message, `<conversation>-<turn>[-<n>]`: one for ever."""
+    content: Content
+    at: int
+    """When it was decided, ms since the epoch."""
+    to: str = ""
+    """wa_id of the person; empty when only a BSUID is known."""
+    recipient: str = ""
+    """BSUID of the person."""
+    open_until: int = 0
+    """Free-form content may be sent before this moment (ms since the epoch); 0 = the window is closed."""
+    not_before: int = 0
+    """The pair limit allows it from this moment on (ms since the epoch)."""
+    instead: Template | None = None
+    """Sent in place of `content` when the window has closed meanwhile."""
+    once: bool = False
+    """Never send again on doubt: one-time codes."""
+    quotes: Wamid = Wamid("")
+    """The message this one visibly answers."""
+
+
+class MarkRead(Struct, frozen=True, omit_defaults=True, tag="read"):
+    """Blue ticks for everything up to `message`, and the typing dots if we are at work. Costs nothing."""
+
+    tenant: TenantId
+    channel: ChannelId
+    message: Wamid
+    typing: bool = False
+
+
+SendAction = Say | MarkRead
+
+
+class Ask(Struct, frozen=True, tag="ask"):
+    """One call of a flow. Lives in lane `<topic>/<conversation>`; answered by an `Answered` event."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    conversation: ConversationId
+    seq: int
+    """The visit of the state that asks; with `conversation` the call's idempotency key."""
+    call: str
+    """Name of the call's class."""
+    args: Raw
+    """JSON of the call's fields."""

@@ -1,0 +1,116 @@
+"""The records of the journal: what was heard, decided, sent and billed, on its way to PostgreSQL.
+
+Each is one line of JSON. A record may be written twice (a crash between insert and trim), so each names
+what makes it unique, and the writer ignores what it has.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from flows.dialog.content import Content
+from flows.dialog.events import Heard
+from flows.values.ids import ChannelId, ContactId, ConversationId, ItemId, TenantId, Wamid
+from handlers.events import Sender
+
+
+class Said(Struct, frozen=True):
+    """A message that a turn decided to send. Unique by `ref`."""
+
+    ref: str
+    content: Content
+    parked: bool = False
+
+
+class ConsentChange(Struct, frozen=True):
+    """A person allowed or withdrew one purpose. Unique by (conversation, turn, purpose)."""
+
+    purpose: Literal["notices", "marketing"]
+    granted: bool
+    evidence: Wamid
+    """The message that said so."""
+
+
+class TurnRecord(Struct, frozen=True, omit_defaults=True, tag="turn"):
+    """One turn: what it heard, decided and said. Unique by (conversation, turn); `heard` by wamid."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    conversation: ConversationId
+    turn: int
+    at: int
+    """ms since the epoch."""
+    sender: Sender | None = None
+    """The addresses heard in this turn, if any."""
+    heard: tuple[Heard, ...] = ()
+    said: tuple[Said, ...] = ()
+    state: str = ""
+    """`<flow>.<state>` after the turn; empty when the conversation is at rest."""
+    consents: tuple[ConsentChange, ...] = ()
+    handoff: str | None = None
+    """A person was asked for; the text is the team, empty for any."""
+    failed: str = ""
+    """Why the turn could not run, for a poisoned event that was set aside."""
+
+
+class SentRecord(Struct, frozen=True, tag="sent"):
+    """Meta took a message. Unique by `ref`."""
+
+    tenant: TenantId
+    ref: str
+    item: ItemId
+    wamid: Wamid
+    at: int
+    """ms since the epoch."""
+    proved: bool = False
+    """We learnt it from a status, not from the answer to our request."""
+
+
+class RefusedRecord(Struct, frozen=True, omit_defaults=True, tag="refused"):
+    """A message was refused, by us or by Meta's answer. Unique by (ref, fault)."""
+
+    tenant: TenantId
+    ref: str
+    item: ItemId
+    at: int
+    fault: str
+    code: int = 0
+
+
+class StatusSeen(Struct, frozen=True, omit_defaults=True):
+    """One delivery status. Unique by (wamid, status)."""
+
+    tenant: TenantId
+    wamid: Wamid
+    status: Literal["sent", "delivered", "read", "played", "failed"]
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+    item: ItemId = ItemId("")
+    """Our own id, from `biz_opaque_callback_data`; empty for messages we did not send."""
+    category: str = ""
+    """Meta's `pricing.category`."""
+    price_type: str = ""
+    """Meta's `pricing.type`: regular (billed), free_customer_service, free_entry_point."""
+    code: int = 0
+    """Meta's error code of a failed message."""
+
+
+class StatusRecord(Struct, frozen=True, tag="status"):
+    """The statuses of one webhook that belong to one shard."""
+
+    statuses: tuple[StatusSeen, ...]
+
+
+class HandoffRecord(Struct, frozen=True, tag="handoff"):
+    """A request for a person was taken up by a desk. Unique by (conversation, seq)."""
+
+    tenant: TenantId
+    conversation: ConversationId
+    contact: ContactId
+    seq: int
+    at: int
+    note: str
+
+
+Record = TurnRecord | SentRecord | RefusedRecord | StatusRecord | HandoffRecord

@@ -1,0 +1,168 @@
+"""What the rooms of this floor need of the bot. Implemented above, handed over by `bot/app.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from msgspec import Struct
+
+from flows.dialog.ctx import Firm
+from flows.dialog.events import Heard
+from flows.values.ids import ChannelId, ConversationId, ItemId, TenantId
+from handlers.events import Event, Sender
+from handlers.journal import Record, StatusSeen
+
+# ------------------------------------------------------------------ hearing
+
+
+class StoreDownError(Exception):
+    """The lanes cannot take anything now: answer 503, the other side will repeat it."""
+
+
+class Channel(Struct, frozen=True, omit_defaults=True):
+    """One WhatsApp business number, as the directory knows it."""
+
+    id: ChannelId
+    tenant: TenantId
+    phone_number_id: str
+    waba_id: str
+    display_phone: str
+    portfolio_id: str = ""
+    platform: bool = False
+    """SmarterOS's own number: login codes and onboarding go through it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message as heard, before it is known whose conversation it belongs to."""
+
+    channel: Channel
+    sender: Sender
+    heard: Heard
+
+
+class Directory(Protocol):
+    """Tenants and channels, from memory; refreshed behind the scenes. Never waits for PostgreSQL."""
+
+    def channel_by_number(self, phone_number_id: str) -> Channel | None: ...
+
+    def channel(self, channel: ChannelId) -> Channel | None: ...
+
+    def firm(self, tenant: TenantId) -> Firm | None: ...
+
+    def token(self, channel: ChannelId) -> str:
+        """The Graph token of a channel; empty when none was given."""
+        ...
+
+
+class Intake(Protocol):
+    """Makes what was heard durable."""
+
+    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+        """Put each message into its conversation's lane and record each status: all of it, once.
+
+        Repeating it is harmless: a message is known by its wamid, a status by (wamid, status).
+        A `failed` status also wakes its conversation.
+
+        Raises:
+            StoreDownError: something may not be durable; nothing may be acknowledged.
+        """
+        ...
+
+
+# ------------------------------------------------------------------ serving
+
+
+class Before(Enum):
+    """What is known about the last attempt at an item."""
+
+    CLEAN = "clean"  # never tried, or given back before anything left the process
+    VANISHED = "vanished"  # the last holder vanished: the effect may have happened
+    DOUBTED = "doubted"  # a doubt was stated, and its waiting time has passed without a proof
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The head of an action lane, leased to us."""
+
+    id: ItemId
+    conversation: ConversationId
+    body: bytes
+    tries: int
+    """1 = the first time it is taken."""
+    before: Before
+    proof: bytes | None
+    """What `Intake` learnt about this very item: the wamid of a status that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It took effect (or needs none): the item goes, its records and its event are committed with it."""
+
+    records: tuple[Record, ...] = ()
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Nothing left the process, or the other side said try later: the lane rests, then the item is tried again."""
+
+    after_ms: int
+    why: str
+    counts: bool = True
+    """Whether this attempt counts towards the dead letter; waiting for a limit does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """It may have taken effect: rest until a proof arrives or the time is up."""
+
+    after_ms: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """It cannot be done: set aside as a dead letter, tell the conversation."""
+
+    why: str
+    """Name of the fault; no personal data."""
+    records: tuple[Record, ...] = ()
+    event: Event | None = None
+
+
+Outcome = Done | Again | Doubt | Dead
+
+
+class Handler(Protocol):
+    """Serves the items of one kind of action lane."""
+
+    @property
+    def kind(self) -> str:
+        """First part of the lane's name: `wa`, `desk` …"""
+        ...
+
+    async def serve(self, item: Item) -> Outcome:
+        """Do what the item asks. An exception counts as `Doubt` if anything may have left the process."""
+        ...
+
+
+class Limits(Protocol):
+    """Rates that all replicas share."""
+
+    async def take(self, name: str, *, per_s: float, burst: int) -> int:
+        """Take one token of the bucket `name`; answers how many ms to wait first (0 = go now, token taken)."""
+        ...
+
+
+class IntakeHealth(Protocol):
+    async def healthy_ms(self) -> int:
+        """For how long our intake has been up without a gap, in ms; 0 while it is down or unknown."""
+        ...
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """ms since the epoch; the emulator can move it."""
+        ...
