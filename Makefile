@@ -41,10 +41,15 @@ locales: install  ## extract the keys that flows need into the catalogues, and c
 golden: install  ## rewrite the drawings and the list of shipped states; review the difference
 	$(VENV)/bin/smarterbot flows draw --write
 
-bench: install  ## the benchmark: ratios against peers in one interleaved run
-	@$(PY) tests/bench/run.py
+.venv-bench/.installed: constraints.txt  # the peers live apart: their dependencies are not ours
+	@test -x .venv-bench/bin/python || python3 -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt fastapi httptools pywa uvicorn uvloop
+	@touch $@
+
+bench: install .venv-bench/.installed  ## ratios against peers in one interleaved run; ARGS="--rounds 5 --write"
+	@$(PY) -m tests.bench.run $(ARGS)
 
 clean:  ## everything that was made here
-	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .venv-bench .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -f locales/*/LC_MESSAGES/*.mo

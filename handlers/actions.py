@@ -30,6 +30,8 @@ class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
     """Never send again on doubt: one-time codes."""
     quotes: Wamid = Wamid("")
     """The message this one visibly answers."""
+    reads: Wamid = Wamid("")
+    """Mark everything up to this message as read, beside the sending: best effort, no waiting."""
 
 
 class MarkRead(Struct, frozen=True, omit_defaults=True, tag="read"):
@@ -39,6 +41,8 @@ class MarkRead(Struct, frozen=True, omit_defaults=True, tag="read"):
     channel: ChannelId
     message: Wamid
     typing: bool = False
+    at: int = 0
+    """When it was decided, ms since the epoch; 0 = not known. Late receipts are left out."""
 
 
 SendAction = Say | MarkRead

@@ -18,7 +18,7 @@ class Sender(Struct, frozen=True, omit_defaults=True):
     username: str = ""
 
 
-class Arrived(Struct, frozen=True, tag="arrived"):
+class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
     """A message of the person."""
 
     tenant: TenantId
@@ -26,6 +26,8 @@ class Arrived(Struct, frozen=True, tag="arrived"):
     contact: ContactId
     sender: Sender
     heard: Heard
+    received: int = 0
+    """When we took it, ms since the epoch by our clock: what a pause between messages is measured from."""
 
 
 class Answered(Struct, frozen=True, tag="answered"):

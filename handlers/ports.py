@@ -31,6 +31,8 @@ class Channel(Struct, frozen=True, omit_defaults=True):
     portfolio_id: str = ""
     platform: bool = False
     """SmarterOS's own number: login codes and onboarding go through it."""
+    throughput: int = 80
+    """Messages a second that Meta lets this number send: 80, up to 1,000 after an upgrade."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What people read: one catalogue for each language, keys to Jinja2 texts."""

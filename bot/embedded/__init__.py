@@ -1,0 +1,1 @@
+"""Our own launchers of PostgreSQL and Valkey, for a machine that has neither."""

@@ -1,0 +1,1 @@
+"""What turns events into decisions and decisions into effects."""

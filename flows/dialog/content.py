@@ -19,6 +19,7 @@ ROW_TITLE_MAX: Final = 24
 ROW_ID_MAX: Final = 200
 ROW_DESCRIPTION_MAX: Final = 72
 TEMPLATE_NAME_MAX: Final = 512
+TEMPLATE_CODE_MAX: Final = 15
 URL_MAX: Final = 2000
 
 
@@ -129,9 +130,12 @@ class Template(Struct, frozen=True, tag="template", omit_defaults=True):
     """(name, value) of each body variable."""
     payloads: tuple[str, ...] = ()
     """What each quick-reply button sends back, in the template's order of buttons."""
+    code: str = ""
+    """The one-time code of an authentication template: shown in its body, copied by its button."""
 
     def __post_init__(self) -> None:
         _fits("name", self.name, TEMPLATE_NAME_MAX)
+        _fits("code", self.code, TEMPLATE_CODE_MAX, empty=True)
         _fits("language", self.language, 10)
         for name, value in self.variables:
             _fits(f"variables[{name}]", value, BODY_MAX)

@@ -1,10 +1,13 @@
 """What a flow can hear: a message, the result of a call, a timer."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Raw, Struct
 
 from flows.values.ids import Wamid
+
+NO_JSON: Final = Raw(b"null")
+"""Nothing was sent. msgspec reads `Raw` alone, not `Raw | None`."""
 
 HeardKind = Literal[
     "text",         # typed words
@@ -55,7 +58,7 @@ class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
     media: Attachment | None = None
     place: Location | None = None
     phone: str = ""
-    form: Raw | None = None
+    form: Raw = NO_JSON
     """The JSON object that a form sent, unread."""
 
 
@@ -66,7 +69,7 @@ class Result(Struct, frozen=True, omit_defaults=True, tag="result"):
     """What a call brought back. `seq` is the visit of the state that made the call."""
 
     seq: int
-    value: Raw | None = None
+    value: Raw = NO_JSON
     """JSON of the call's declared result; meaningless when `failed` is set."""
     failed: FailedWhy | None = None
 

@@ -1,0 +1,292 @@
+"""The composition root: builds every part of a process and hands it what it needs."""
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import aiohttp
+import redis.asyncio as redis
+import structlog
+import uvloop
+from aiohttp import web
+
+from bot.clock import Clock
+from bot.embedded.postgres import PostgresUrls
+from bot.embedded.stores import Stores, running_stores
+from bot.engine.intake import Intake
+from bot.engine.intake_health import IntakeHealth
+from bot.engine.journal import Journal
+from bot.engine.limits import Limits
+from bot.engine.runner import Carrier, Runner
+from bot.engine.service import Service
+from bot.engine.worker import Worker
+from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
+from bot.logs import setup_logs
+from bot.metrics import Metrics
+from bot.people.addresses import Addresses
+from bot.people.directory import Directory
+from bot.settings import Settings
+from bot.store.database import Database
+from bot.store.keys import embedded_keys
+from bot.store.migrate import migrate
+from bot.store.secrets import SecretBox
+from bot.web.server import BODY_MAX, Health, metrics_route, serve
+from flows.catalogue import product_book
+from flows.dialog.advance import Book
+from handlers.desk.serve import Desk
+from handlers.ports import Handler
+from handlers.whatsapp.client import Graph
+from handlers.whatsapp.serve import OUTAGE_DOUBT_MS, RESET_DOUBT_MS, WhatsAppSender
+from handlers.whatsapp.webhook import WhatsAppWebhook
+
+Role = Literal["all", "web", "worker"]
+
+# A stop takes at most ten seconds: what is under way, then the leased turns, then the journal.
+STOP_WEB_S: Final = 2.0
+STOP_TURNS_S: Final = 4.0
+STOP_JOURNAL_S: Final = 3.0
+GRAPH_CONNECTIONS_MAX: Final = 200
+# A connection that Meta closed while it idled would put the next send in doubt.
+GRAPH_KEEPALIVE_S: Final = 15.0
+
+log = structlog.get_logger()
+
+Extend = Callable[[web.Application, Clock], None]
+"""Adds routes to the web server of a process: the emulator in development."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long silence lasts before something is concluded from it. Tests shorten it."""
+
+    lease_ms: int = 15_000
+    """A holder that is silent for so long has vanished."""
+    reset_doubt_ms: int = RESET_DOUBT_MS
+    outage_doubt_ms: int = OUTAGE_DOUBT_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process at work, for whoever started it in their own program."""
+
+    address: str
+    """`http://host:port`; empty for a process without a web server."""
+    lanes: Lanes
+    directory: Directory
+    journal: Journal
+    metrics: Metrics
+    clock: Clock
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings,
+    stores: Stores,
+    *,
+    role: Role = "all",
+    book: Book | None = None,
+    clock: Clock | None = None,
+    extend: Extend | None = None,
+    waits: Waits = Waits(),
+) -> AsyncIterator[Running]:
+    """One process of the server, from its first connection to a graceful stop at the end of the block.
+
+    Raises:
+        StoreLostError, DirectoryError, RoleError, InstallError: it cannot start; the message says what to mend.
+        OSError: the address is taken.
+    """
+    clock = clock or Clock()
+    book = book or product_book()
+    metrics = Metrics()
+    async with contextlib.AsyncExitStack() as stack:
+        # ------------------------------------------------------- stores
+        wire = await Wire.open(stores.redis_url, name=f"smarterbot:{role}")
+        stack.push_async_callback(wire.close)
+        lanes = Lanes(
+            wire,
+            shards=await install(wire, shards=settings.shards),
+            clock=clock,
+            lease_ms=waits.lease_ms,
+        )
+        bell = Bell(wire)
+        database = await stack.enter_async_context(
+            Database.open(stores.postgres.app, statement_cache=settings.db_statement_cache)
+        )
+        store = redis.from_url(stores.redis_url)
+        stack.push_async_callback(store.aclose)
+        box = SecretBox(settings.keys or embedded_keys(settings.data))
+        directory = Directory(database, store, box)
+        await directory.load()
+        addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
+        health_of_intake = IntakeHealth(wire, clock=clock)
+        journal = Journal(lanes, database)
+
+        # ------------------------------------------------------- outer systems
+        http = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=GRAPH_CONNECTIONS_MAX, keepalive_timeout=GRAPH_KEEPALIVE_S
+                )
+            )
+        )
+        graph = Graph(http, base_url=settings.graph_url, version=settings.graph_version)
+        sender = WhatsAppSender(
+            graph,
+            directory=directory,
+            limits=Limits(wire, clock=clock),
+            intake=health_of_intake,
+            clock=clock,
+            meter=metrics,
+            jitter=random.random,
+            reset_doubt_ms=waits.reset_doubt_ms,
+            outage_doubt_ms=waits.outage_doubt_ms,
+        )
+        stack.push_async_callback(sender.close)
+        handlers: list[Handler] = [sender, Desk(clock)]
+
+        # ------------------------------------------------------- the engine
+        carriers: dict[str, Carrier] = {}
+        runner = Runner(
+            lanes,
+            bell,
+            carriers,
+            clock=clock,
+            metrics=metrics,
+            single=frozenset(handler.kind for handler in handlers),
+        )
+        works = role in ("all", "worker")
+        if works:
+            carriers["conv"] = Worker(
+                lanes,
+                book,
+                clock=clock,
+                metrics=metrics,
+                firm_of=directory.firm,
+                room=lambda: runner.room,
+            )
+            for handler in handlers:
+                carriers[handler.kind] = Service(lanes, handler, clock=clock, metrics=metrics)
+
+        # ------------------------------------------------------- the web
+        health = Health(
+            {"store": lambda: wire.call("PING"), "database": lambda: _ping(database)},
+            # Conversations go on without PostgreSQL, so it does not make a process unready.
+            needed=frozenset({"store"}),
+        )
+        app = web.Application(client_max_size=BODY_MAX)
+        app.add_routes(health.routes())
+        app.add_routes([metrics_route(metrics, lambda: _look(lanes, metrics))])
+        hears = role in ("all", "web")
+        if hears:
+            intake = Intake(
+                lanes,
+                bell,
+                addresses,
+                clock=clock,
+                metrics=metrics,
+                room=lambda: runner.room if works else 0,
+                take=runner.take,
+            )
+            webhook = WhatsAppWebhook(
+                app_secrets=(settings.app_secret,),
+                verify_token=settings.verify_token,
+                directory=directory,
+                intake=intake,
+                meter=metrics,
+            )
+            app.add_routes(webhook.routes())
+        if extend is not None:
+            extend(app, clock)
+
+        async with asyncio.TaskGroup() as tasks:
+            owned: list[asyncio.Task[object]] = [tasks.create_task(_forever(directory.run()))]
+            if works:
+                owned.append(tasks.create_task(_forever(runner.run())))
+                owned.append(tasks.create_task(_forever(journal.run())))
+            if hears:
+                owned.append(tasks.create_task(_forever(health_of_intake.beat())))
+            site = await serve(app, settings.host, settings.port, stop_s=STOP_WEB_S)
+            address = f"http://{settings.host}:{settings.port}"
+            log.info("server.started", role=role, address=address, shards=lanes.shards)
+            try:
+                yield Running(address, lanes, directory, journal, metrics, clock)
+            finally:
+                health.stopping = True
+                await site.cleanup()
+                await runner.stop(STOP_TURNS_S)
+                if works:
+                    await journal.flush(STOP_JOURNAL_S)
+                for task in owned:
+                    task.cancel()
+                log.info("server.stopped", role=role)
+
+
+def run(
+    settings: Settings,
+    *,
+    role: Role = "all",
+    book: Book | None = None,
+    extend: Extend | None = None,
+    before: Callable[[Stores], None] | None = None,
+    waits: Waits = Waits(),
+) -> None:
+    """Run one process until SIGTERM or SIGINT; embedded stores if no URL is set. From the main thread only."""
+    setup_logs(settings.log_format, settings.log_level)
+    with contextlib.ExitStack() as stack:
+        if settings.embedded:
+            stores = stack.enter_context(running_stores(settings.data))
+        else:
+            stores = Stores(
+                redis_url=settings.redis_url,
+                postgres=PostgresUrls(owner=settings.database_owner_url, app=settings.database_url),
+            )
+        if settings.embedded:
+            uvloop.run(migrate(owner_url=stores.postgres.owner, app_url=stores.postgres.app))
+        if before is not None:
+            before(stores)
+        uvloop.run(
+            _until_stopped(settings, stores, role=role, book=book, extend=extend, waits=waits)
+        )
+
+
+async def _until_stopped(
+    settings: Settings,
+    stores: Stores,
+    *,
+    role: Role,
+    book: Book | None,
+    extend: Extend | None,
+    waits: Waits,
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings, stores, role=role, book=book, extend=extend, waits=waits):
+        await stop.wait()
+
+
+async def _forever(work: Coroutine[object, object, object]) -> object:
+    """One of the process's own tasks: it ends by being cancelled, anything else ends the process."""
+    return await work
+
+
+async def _ping(database: Database) -> None:
+    async with database.system() as connection:
+        await connection.fetchval("SELECT 1")
+
+
+async def _look(lanes: Lanes, metrics: Metrics) -> None:
+    """What only the store knows, for /metrics; when it does not answer, the last figures stay."""
+    with contextlib.suppress(StoreLostError):
+        depths = await lanes.depths()
+        for kind, depth in depths.kinds.items():
+            metrics.lanes.labels(kind, "waiting").set(depth.waiting)
+            metrics.lanes.labels(kind, "leased").set(depth.leased)
+            metrics.lane_age_seconds.labels(kind).set(depth.oldest_ms / 1000)
+        metrics.journal_lag.set(depths.journal)
+        metrics.dead_letters.set(depths.dead)

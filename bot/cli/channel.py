@@ -1,0 +1,171 @@
+"""`smarterbot channel`: the firms' WhatsApp numbers."""
+
+import sys
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import typer
+
+from bot.cli.output import AsJson, DryRun, FieldError, print_json, print_line, print_table
+from bot.cli.session import Session, in_session
+from bot.people.channels import (
+    SealedChannel,
+    add_channel,
+    list_channels,
+    reseal_tokens,
+    set_token,
+)
+from bot.people.errors import UnknownError
+from bot.people.tenants import get_tenant
+from bot.settings import whatsapp_token
+from flows.values.ids import ChannelId, TenantId
+from handlers.ports import Channel
+
+app = typer.Typer(help="WhatsApp numbers of the firms.", no_args_is_help=True)
+
+
+@app.command("add")
+def add(
+    *,
+    tenant: Annotated[UUID, typer.Option(help="Id of the tenant.")],
+    phone_number_id: Annotated[str, typer.Option(help="Meta's id of the number.")],
+    waba_id: Annotated[str, typer.Option(help="Id of its WhatsApp Business Account.")],
+    display_phone: Annotated[str, typer.Option(help="The number as people read it.")],
+    portfolio_id: Annotated[
+        str, typer.Option(help="Id of the Meta business portfolio, if known.")
+    ] = "",
+    platform: Annotated[
+        bool, typer.Option("--platform", help="The platform's own number: login and onboarding.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Register a number. Its Graph token is taken from WHATSAPP_TOKEN or standard input, never from an argument."""
+    channel = Channel(
+        id=ChannelId(str(uuid4())),
+        tenant=TenantId(str(tenant)),
+        phone_number_id=phone_number_id,
+        waba_id=waba_id,
+        display_phone=display_phone.strip(),
+        portfolio_id=portfolio_id,
+        platform=platform,
+    )
+    _check(channel)
+    token = _read_token()
+
+    async def work(session: Session) -> None:
+        await get_tenant(session.database, channel.tenant)
+        if not dry_run:
+            await add_channel(session.database, session.box, channel, token=token)
+            await session.publish()
+
+    in_session(work)
+    if as_json:
+        print_json({"id": channel.id, "token": bool(token), "dry_run": dry_run})
+        return
+    print_line(
+        "the number can be registered" if dry_run else f"registered the number: {channel.id}"
+    )
+    if not token:
+        print_line(f"it cannot send yet: smarterbot channel token {channel.id}")
+
+
+@app.command("list")
+def list_all(*, as_json: AsJson = False) -> None:
+    """All numbers. Tokens are never shown."""
+
+    async def work(session: Session) -> list[SealedChannel]:
+        return await list_channels(session.database)
+
+    found = in_session(work)
+    if as_json:
+        print_json([{"channel": sealed.channel, "token": bool(sealed.token)} for sealed in found])
+        return
+    print_table(
+        ["id", "tenant", "number", "phone_number_id", "token"],
+        [
+            (
+                sealed.channel.id,
+                sealed.channel.tenant,
+                sealed.channel.display_phone,
+                sealed.channel.phone_number_id,
+                "yes" if sealed.token else "no",
+            )
+            for sealed in found
+        ],
+        empty="no channels yet: smarterbot channel add --tenant …",
+    )
+
+
+@app.command("token")
+def token(
+    channel: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a number's Graph token, taken from WHATSAPP_TOKEN or standard input."""
+    new = _read_token()
+    if not new:
+        raise FieldError("WHATSAPP_TOKEN: is not set, and nothing came on standard input")
+
+    async def work(session: Session) -> None:
+        for sealed in await list_channels(session.database):
+            if sealed.channel.id == str(channel):
+                await set_token(
+                    session.database,
+                    session.box,
+                    sealed.channel.id,
+                    new,
+                    tenant=sealed.channel.tenant,
+                )
+                await session.publish()
+                return
+        raise UnknownError("there is no channel with this id")
+
+    in_session(work)
+    if as_json:
+        print_json({"id": str(channel), "token": True})
+    else:
+        print_line("the token was replaced")
+
+
+@app.command("reseal")
+def reseal(*, as_json: AsJson = False) -> None:
+    """Seal every token with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
+
+    async def work(session: Session) -> int:
+        changed = await reseal_tokens(session.database, session.box)
+        await session.publish()
+        return changed
+
+    changed = in_session(work)
+    if as_json:
+        print_json({"resealed": changed})
+    else:
+        print_line(f"{changed} tokens were sealed anew")
+
+
+def _check(channel: Channel) -> None:
+    ids = {
+        "--phone-number-id": channel.phone_number_id,
+        "--waba-id": channel.waba_id,
+        "--portfolio-id": channel.portfolio_id or "0",
+    }
+    problems = [
+        f"{name}: digits are expected, as Meta's pages show them"
+        for name, value in ids.items()
+        if not (value.isascii() and value.isdigit())
+    ]
+    if not channel.display_phone:
+        problems.append("--display-phone: is empty")
+    if problems:
+        raise FieldError("\n".join(problems))
+
+
+def _read_token() -> str:
+    if token := whatsapp_token():
+        return token
+    if sys.stdin.isatty():
+        answer: str = typer.prompt("Graph token", default="", hide_input=True, show_default=False)
+        return answer.strip()
+    return sys.stdin.read().strip()

@@ -1,0 +1,157 @@
+"""`smarterbot conversation`: what was heard and said, as it can be read."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Annotated, Final, assert_never
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import typer
+
+from bot.cli.output import AsJson, print_json, print_line, print_table
+from bot.cli.session import Session, in_session
+from bot.people.conversations import (
+    Message,
+    Story,
+    Summary,
+    Turn,
+    list_conversations,
+    read_story,
+)
+from flows.dialog.content import Buttons, Content, Link, Rows, Template, Text
+from flows.dialog.events import Heard
+from flows.values.ids import ConversationId, TenantId
+
+app = typer.Typer(help="Conversations, as the journal holds them.", no_args_is_help=True)
+
+SILENCE: Final = timedelta(minutes=10)
+"""After so long the time is written again; our choice."""
+LIST_MAX: Final = 1_000
+
+
+@app.command("list")
+def list_all(
+    *,
+    tenant: Annotated[UUID, typer.Option(help="Id of the tenant.")],
+    most: Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The latest conversations of a firm."""
+
+    async def work(session: Session) -> list[Summary]:
+        return await list_conversations(session.database, TenantId(str(tenant)), most=most)
+
+    found = in_session(work)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(
+            ["id", "state", "turns", "last"],
+            [
+                (c.id, c.state or "(at rest)", str(c.turn), f"{c.changed_at:%Y-%m-%d %H:%M}")
+                for c in found
+            ],
+            empty="no conversations yet",
+        )
+
+
+@app.command("show")
+def show(
+    conversation: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the conversation.")],
+    *,
+    tenant: Annotated[
+        UUID | None, typer.Option(help="Id of its tenant, to look there only.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One conversation as a transcript: `>` the person, `<` the bot, `=` what came of it, `@` the firm's time."""
+
+    async def work(session: Session) -> Story:
+        return await read_story(
+            session.database,
+            ConversationId(str(conversation)),
+            tenant=TenantId(str(tenant)) if tenant else None,
+        )
+
+    story = in_session(work)
+    if as_json:
+        print_json(story)
+    else:
+        for line in transcript(story):
+            print_line(line)
+
+
+def transcript(story: Story) -> Iterator[str]:
+    """The lines of a conversation in the notation of the `.chat` files."""
+    zone = ZoneInfo(story.zone)
+    last: datetime | None = None
+    for turn in story.turns:
+        for message in turn.messages:
+            if last is None or message.at - last > SILENCE:
+                yield f"@ {message.at.astimezone(zone):%Y-%m-%d %H:%M}"
+            last = message.at
+            yield from _message_lines(message)
+        yield from _effects(turn)
+
+
+def _message_lines(message: Message) -> Iterator[str]:
+    notes = [
+        *(["parked"] if message.parked else []),
+        *([message.status] if message.status else []),
+        *(f"refused: {fault}" for fault in message.faults),
+    ]
+    remark = f"  # {', '.join(notes)}" if notes else ""
+    if isinstance(message.content, Heard):
+        yield f"> {_heard(message.content)}"
+    else:
+        first, *rest = _said(message.content)
+        yield f"< {first}{remark}"
+        yield from rest
+
+
+def _heard(heard: Heard) -> str:
+    text = _one_line(heard.text)
+    match heard.kind:
+        case "text":
+            return text
+        case "tap" | "row":
+            return f"[{text}]"
+        case "media":
+            kind = heard.media.kind if heard.media else "media"
+            return f"({kind}) {text}".rstrip()
+        case _:
+            return f"({heard.kind}) {text}".rstrip()
+
+
+def _said(content: Content) -> Iterator[str]:
+    match content:
+        case Text():
+            yield _one_line(content.body)
+        case Buttons():
+            yield " ".join([_one_line(content.body), *(f"[{b.title}]" for b in content.buttons)])
+        case Rows():
+            yield f"{_one_line(content.body)} {{{content.button}}}"
+            for row in content.rows:
+                yield f"- {row.title} | {row.description}" if row.description else f"- {row.title}"
+        case Link():
+            yield f"{_one_line(content.body)} [{content.title}]({content.url})"
+        case Template():
+            values = ", ".join(f"{name}={_one_line(value)}" for name, value in content.variables)
+            yield f"({content.name}) {values}".rstrip()
+        case _:
+            assert_never(content)
+
+
+def _effects(turn: Turn) -> Iterator[str]:
+    if turn.consents:
+        yield "= consent " + ", ".join(
+            f"{purpose} {'on' if granted else 'off'}" for purpose, granted in turn.consents
+        )
+    if turn.handoff is not None:
+        yield f"= human {turn.handoff}".rstrip()
+    if turn.failed:
+        yield f"= failed {turn.failed}"
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "⏎")

@@ -1,0 +1,60 @@
+"""`smarterbot serve`, `web`, `worker`, `dev`: run the server until it is told to stop."""
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+from bot.cli.output import print_line
+from bot.embedded.stores import Stores
+from bot.settings import Settings, SettingsError, from_environment, whatsapp_problems
+
+
+def serve() -> None:
+    """Run everything in one process."""
+    from bot.app import run  # the server is large, and other commands do not need it
+
+    run(_ready(from_environment()), role="all")
+
+
+def web() -> None:
+    """Run only what hears: one replica of many."""
+    from bot.app import run
+
+    run(_ready(_shared(from_environment())), role="web")
+
+
+def worker() -> None:
+    """Run only what decides and acts: one replica of many."""
+    from bot.app import run
+
+    run(_shared(from_environment()), role="worker")
+
+
+def dev() -> None:
+    """Run everything with a demo firm, and an emulator that plays Meta and the phones."""
+    from bot.app import run
+    from bot.demo import demo_settings, mount_emulator, prepare_demo
+
+    settings = demo_settings(replace(from_environment(), log_format="console"))
+
+    def before(stores: Stores) -> None:
+        asyncio.run(prepare_demo(settings, stores))
+        print_line(f"open http://{settings.host}:{settings.port}/")
+
+    run(settings, role="all", extend=partial(mount_emulator, settings), before=before)
+
+
+def _ready(settings: Settings) -> Settings:
+    if problems := whatsapp_problems(settings):
+        raise SettingsError(problems)
+    return settings
+
+
+def _shared(settings: Settings) -> Settings:
+    if settings.embedded:
+        raise SettingsError(
+            (
+                "DATABASE_URL, REDIS_URL: replicas share their stores: set both, or run `smarterbot serve`",
+            )
+        )
+    return settings

@@ -1,0 +1,65 @@
+"""What a command works with: the settings, and the stores of the server whether it runs or not."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from redis.asyncio import Redis
+
+from bot.embedded.postgres import PostgresUrls
+from bot.embedded.stores import Stores, reached_stores
+from bot.people.directory import publish_directory
+from bot.settings import Settings, from_environment
+from bot.store.database import Database
+from bot.store.keys import embedded_keys
+from bot.store.migrate import migrate
+from bot.store.secrets import SecretBox
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Open for one command."""
+
+    settings: Settings
+    database: Database
+    store: Redis
+    box: SecretBox
+
+    async def publish(self) -> None:
+        """Tell the running processes that a firm or a channel has changed."""
+        await publish_directory(self.database, self.store, self.box)
+
+
+@contextlib.contextmanager
+def command_stores(settings: Settings) -> Iterator[Stores]:
+    """The stores that the settings name; embedded ones are found running, or run for the command."""
+    if settings.embedded:
+        with reached_stores(settings.data) as stores:
+            yield stores
+    else:
+        yield Stores(
+            redis_url=settings.redis_url,
+            postgres=PostgresUrls(owner=settings.database_owner_url, app=settings.database_url),
+        )
+
+
+def in_session(work: Callable[[Session], Awaitable[Answer]]) -> Answer:
+    """Do the command's work; embedded stores get their schema first, others wait for `smarterbot migrate`."""
+    settings = from_environment()
+    with command_stores(settings) as stores:
+        return asyncio.run(_work(settings, stores, work))
+
+
+async def _work(
+    settings: Settings, stores: Stores, work: Callable[[Session], Awaitable[Answer]]
+) -> Answer:
+    if settings.embedded:
+        await migrate(owner_url=stores.postgres.owner, app_url=stores.postgres.app)
+    box = SecretBox(settings.keys or embedded_keys(settings.data))
+    opened = Database.open(stores.postgres.app, statement_cache=settings.db_statement_cache)
+    async with opened as database, Redis.from_url(stores.redis_url) as store:
+        return await work(Session(settings=settings, database=database, store=store, box=box))

@@ -1,0 +1,186 @@
+"""`smarterbot tenant`: the firms."""
+
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from babel import Locale, UnknownLocaleError
+
+from bot.cli.output import (
+    AsJson,
+    DryRun,
+    FieldError,
+    print_facts,
+    print_json,
+    print_line,
+    print_table,
+)
+from bot.cli.session import Session, in_session
+from bot.people.tenants import add_tenant, change_settings, get_tenant, list_firms
+from flows.customer.shop import SettingError, check_setting
+from flows.dialog.ctx import Firm
+from flows.values.ids import TenantId
+from flows.values.rut import Rut, RutProblem, parse_rut
+
+app = typer.Typer(help="Firms: register, look at, set up.", no_args_is_help=True)
+
+TenantArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the tenant.")]
+
+_RUT_MENDS = {
+    RutProblem.SHAPE: "write it as 76.543.210-3",
+    RutProblem.DIGIT: "the check digit belongs to another number",
+    RutProblem.MISSING_DIGIT: "write the check digit too, as in 76.543.210-3",
+    RutProblem.IMPOSSIBLE: "nobody has this RUT",
+}
+
+
+@app.command("add")
+def add(
+    *,
+    name: Annotated[str, typer.Option(help="What customers call the firm.")],
+    rut: Annotated[str, typer.Option(help="Its RUT, as 76.543.210-3.")],
+    locale: Annotated[str, typer.Option(help="Language of its conversations.")] = "es_CL",
+    zone: Annotated[str, typer.Option(help="Time zone of its hours.")] = "America/Santiago",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Register a firm; answers its id."""
+    firm = Firm(
+        id=TenantId(str(uuid4())),
+        name=_named(name),
+        locale=_spoken(locale),
+        zone=_zoned(zone),
+    )
+    checked = _registered(rut)
+    if not dry_run:
+
+        async def work(session: Session) -> None:
+            await add_tenant(session.database, firm, rut=checked)
+            await session.publish()
+
+        in_session(work)
+    if as_json:
+        print_json({"id": firm.id, "name": firm.name, "dry_run": dry_run})
+    else:
+        print_line(
+            f"{firm.name} can be registered" if dry_run else f"registered {firm.name}: {firm.id}"
+        )
+
+
+@app.command("list")
+def list_all(*, as_json: AsJson = False) -> None:
+    """All firms."""
+
+    async def work(session: Session) -> list[Firm]:
+        return await list_firms(session.database)
+
+    firms = in_session(work)
+    if as_json:
+        print_json(firms)
+    else:
+        print_table(
+            ["id", "name", "locale", "zone"],
+            [(firm.id, firm.name, firm.locale, firm.zone) for firm in firms],
+            empty="no tenants yet: smarterbot tenant add --name … --rut …",
+        )
+
+
+@app.command("show")
+def show(tenant: TenantArgument, *, as_json: AsJson = False) -> None:
+    """One firm and its settings."""
+
+    async def work(session: Session) -> None:
+        found = await get_tenant(session.database, TenantId(str(tenant)))
+        if as_json:
+            print_json(found)
+            return
+        firm = found.firm
+        print_facts(
+            {
+                "id": firm.id,
+                "name": firm.name,
+                "RUT": found.rut.display,
+                "locale": firm.locale,
+                "zone": firm.zone,
+                "since": f"{found.created_at:%Y-%m-%d}",
+                **{f"  {key}": value for key, value in sorted(firm.settings.items())},
+            }
+        )
+
+    in_session(work)
+
+
+@app.command("set")
+def set_settings(
+    tenant: TenantArgument,
+    pairs: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="What to set; KEY= unsets it.")
+    ],
+    *,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set what a firm tells its customers: hours, address, prices …"""
+    changes = _checked(pairs)
+
+    async def work(session: Session) -> Firm:
+        identity = TenantId(str(tenant))
+        firm = (await get_tenant(session.database, identity)).firm
+        if dry_run:
+            return replace(firm, settings={**firm.settings, **changes})
+        after = await change_settings(session.database, identity, changes)
+        await session.publish()
+        return replace(firm, settings=after)
+
+    firm = in_session(work)
+    if as_json:
+        print_json({"id": firm.id, "settings": firm.settings, "dry_run": dry_run})
+    else:
+        print_facts({key: value or "(unset)" for key, value in changes.items()})
+
+
+def _checked(pairs: list[str]) -> dict[str, str]:
+    changes, problems = {}, []
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            problems.append(f"{pair}: write it as KEY=VALUE")
+            continue
+        try:
+            changes[key] = check_setting(key, value)
+        except SettingError as error:
+            problems.append(str(error))
+    if problems:
+        raise FieldError("\n".join(problems))
+    return changes
+
+
+def _registered(text: str) -> Rut:
+    rut = parse_rut(text)
+    if isinstance(rut, RutProblem):
+        raise FieldError(f"--rut: {_RUT_MENDS[rut]}")
+    if not rut.can_be_tenant:
+        raise FieldError("--rut: no firm can be registered under this one")
+    return rut
+
+
+def _named(name: str) -> str:
+    if not (clean := " ".join(name.split())):
+        raise FieldError("--name: is empty")
+    return clean
+
+
+def _spoken(locale: str) -> str:
+    try:
+        return str(Locale.parse(locale))
+    except (UnknownLocaleError, ValueError) as error:
+        raise FieldError("--locale: write it as es_CL") from error
+
+
+def _zoned(zone: str) -> str:
+    try:
+        return ZoneInfo(zone).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise FieldError("--zone: write it as America/Santiago") from error

@@ -1,0 +1,102 @@
+"""Development: a demo firm, its number, and the emulator that plays Meta and the phones."""
+
+import secrets
+from dataclasses import replace
+from typing import Final
+from uuid import uuid4
+
+import redis.asyncio as redis
+from aiohttp import web
+
+from bot.clock import Clock
+from bot.embedded.stores import Stores
+from bot.people.channels import add_channel, list_channels
+from bot.people.directory import publish_directory
+from bot.people.tenants import add_tenant
+from bot.settings import Settings
+from bot.store.database import Database
+from bot.store.keys import embedded_keys
+from bot.store.secrets import SecretBox
+from flows.customer.shop import check_setting
+from flows.dialog.ctx import Firm
+from flows.values.ids import ChannelId, TenantId
+from flows.values.rut import Rut
+from handlers.ports import Channel
+from handlers.whatsapp.emulator.server import Emulator
+from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
+from handlers.whatsapp.emulator.world import Number, NumberId
+from handlers.whatsapp.webhook import PATH
+
+NAME: Final = "Panadería Sol"
+RUT: Final = Rut("765432103")
+TOKEN: Final = "demo-token"  # noqa: S105  the emulator's own, of no value anywhere else
+NUMBER: Final = Number(
+    id=NumberId("100000000000001"),
+    waba_id="200000000000001",
+    display_phone="+56 2 2345 6789",
+    name=NAME,
+    token=TOKEN,
+    portfolio_id="300000000000001",
+)
+SETTINGS: Final = {
+    "hours": "lun-sáb 8:00-20:00; dom 8:00-14:00",
+    "address": "Av. Los Aromos 123, Villa Alemana",
+    "products": (
+        "Marraqueta: $1.990 el kilo\n"
+        "Hallulla: $2.290 el kilo\n"
+        "Torta para 20 personas: $24.990, con 48 horas de anticipación"
+    ),
+    "phone": "+56 2 2345 6789",
+    "privacy_url": "https://sol.example/privacidad",
+    "emoji": "🥖",
+}
+
+
+def demo_settings(settings: Settings) -> Settings:
+    """The settings of a process that talks to its own emulator."""
+    return replace(
+        settings,
+        app_secret=settings.app_secret or secrets.token_hex(16),
+        verify_token=settings.verify_token or secrets.token_hex(16),
+        graph_url=f"http://{settings.host}:{settings.port}",
+    )
+
+
+async def prepare_demo(settings: Settings, stores: Stores, *, number: Number = NUMBER) -> None:
+    """Make the demo firm and its number, unless they are there."""
+    box = SecretBox(settings.keys or embedded_keys(settings.data))
+    async with Database.open(stores.postgres.app) as database:
+        numbers = {sealed.channel.phone_number_id for sealed in await list_channels(database)}
+        if number.id not in numbers:
+            checked = {key: check_setting(key, value) for key, value in SETTINGS.items()}
+            firm = Firm(id=TenantId(str(uuid4())), name=NAME, settings=checked)
+            await add_tenant(database, firm, rut=RUT)
+            channel = Channel(
+                id=ChannelId(str(uuid4())),
+                tenant=firm.id,
+                phone_number_id=number.id,
+                waba_id=number.waba_id,
+                display_phone=number.display_phone,
+                portfolio_id=number.portfolio_id,
+                throughput=number.per_s,
+            )
+            await add_channel(database, box, channel, token=number.token)
+        async with redis.from_url(stores.redis_url) as store:
+            await publish_directory(database, store, box)
+
+
+def mount_emulator(settings: Settings, app: web.Application, clock: Clock) -> None:
+    """Add the emulator to a process's own web server; its page is at `/`."""
+
+    async def shift(ms: int) -> None:
+        clock.shift(ms)
+
+    emulator = Emulator(
+        callback_url=f"http://{settings.host}:{settings.port}{PATH}",
+        app_secret=settings.app_secret,
+        numbers=[NUMBER],
+        templates=read_templates(SAMPLES),
+        clock=clock,
+        on_shift=shift,
+    )
+    emulator.mount(app)

@@ -1,0 +1,136 @@
+"""The intake: what was heard, into the lanes; durable before anybody is told so."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec.json import Encoder
+
+from bot.clock import Clock
+from bot.lanes import Bell, LaneError, Lanes, Put, StoreLostError, Taken
+from bot.metrics import Metrics
+from bot.people.addresses import Addresses, Person
+from flows.values.ids import ConversationId, ItemId
+from handlers.events import Arrived, Refused
+from handlers.journal import StatusRecord, StatusSeen
+from handlers.ports import Arrival, StoreDownError
+from handlers.whatsapp.faults import fault_of
+
+DAY_S: Final = 86_400
+SEND_KIND: Final = "wa"
+
+_encode = Encoder().encode
+
+
+class Intake:
+    """Implements `handlers.ports.Intake` over the lanes."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        bell: Bell,
+        addresses: Addresses,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        room: Callable[[], int],
+        take: Callable[[Taken], None],
+    ) -> None:
+        """`room` and `take`: this process's own runner; a web-only process has no room and rings instead."""
+        self._lanes = lanes
+        self._bell = bell
+        self._addresses = addresses
+        self._clock = clock
+        self._metrics = metrics
+        self._room = room
+        self._take = take
+
+    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+        """See `handlers.ports.Intake.hear`."""
+        try:
+            # Nearly every webhook holds one message or one status: no task is made for it.
+            if len(arrivals) == 1 and not statuses:
+                await self._message(arrivals[0])
+            elif arrivals or statuses:
+                await asyncio.gather(self._messages(arrivals), self._statuses(statuses))
+        except (StoreLostError, LaneError) as lost:
+            self._metrics.count("intake_refused", type(lost).__name__)
+            raise StoreDownError("the lanes cannot take anything now") from lost
+
+    async def _message(self, arrival: Arrival) -> None:
+        person = self._addresses.known(arrival.channel, arrival.sender)
+        if person is None:
+            [person] = await self._addresses.resolve([(arrival.channel, arrival.sender)])
+        await self._arrive(arrival, person)
+
+    async def _messages(self, arrivals: Sequence[Arrival]) -> None:
+        people = await self._addresses.resolve([(a.channel, a.sender) for a in arrivals])
+        await asyncio.gather(*map(self._arrive, arrivals, people))
+
+    async def _arrive(self, arrival: Arrival, person: Person) -> None:
+        heard = arrival.heard
+        arrived = Arrived(
+            tenant=arrival.channel.tenant,
+            channel=arrival.channel.id,
+            contact=person.contact,
+            sender=arrival.sender,
+            heard=heard,
+            received=self._clock.now_ms(),
+        )
+        self._metrics.heard.labels(heard.kind).inc()
+        await self._put(person.conversation, _encode(arrived), heard.id, heard.at)
+
+    async def _put(self, conversation: ConversationId, body: bytes, mark: str, at: int) -> None:
+        shard = self._lanes.shard(conversation)
+        answer = await self._lanes.put(
+            shard,
+            f"conv/{conversation}",
+            body,
+            mark=mark,
+            # The day of the event's own timestamp: a redelivery falls into the same bucket of marks.
+            day=at // DAY_S,
+            take=self._room() > 0,
+        )
+        match answer:
+            case Put.SEEN:
+                self._metrics.heard.labels("again").inc()
+            case Put.WAITING:
+                self._bell.ring(shard, "conv")
+            case taken:
+                self._take(taken)
+
+    async def _statuses(self, statuses: Sequence[StatusSeen]) -> None:
+        by_shard: dict[int, list[StatusSeen]] = {}
+        waits = []
+        for status in statuses:
+            conversation = _conversation_of(status.item)
+            shard = self._lanes.shard(conversation or status.wamid)
+            by_shard.setdefault(shard, []).append(status)
+            self._metrics.heard.labels(status.status).inc()
+            if status.status == "failed" and conversation:
+                refused = Refused(
+                    ref="",
+                    fault=fault_of(status.code).name,
+                    code=status.code,
+                    item=status.item,
+                    wamid=status.wamid,
+                )
+                waits.append(
+                    self._put(conversation, _encode(refused), f"{status.wamid}!failed", status.at)
+                )
+        for shard, group in by_shard.items():
+            proofs = [(s.item, s.wamid.encode()) for s in group if _conversation_of(s.item)]
+            waits.append(self._confirm(shard, _encode(StatusRecord(tuple(group))), proofs))
+        await asyncio.gather(*waits)
+
+    async def _confirm(self, shard: int, line: bytes, proofs: list[tuple[ItemId, bytes]]) -> None:
+        kept = await self._lanes.confirm(shard, SEND_KIND, line, proofs)
+        if kept:
+            self._bell.ring(shard, SEND_KIND)
+
+
+def _conversation_of(item: ItemId) -> ConversationId | None:
+    """The conversation whose send lane an item belongs to; None for an id that is not one of ours."""
+    kind, _, rest = item.partition("/")
+    conversation, colon, _ = rest.partition(":")
+    return ConversationId(conversation) if kind == SEND_KIND and colon else None

@@ -1,0 +1,343 @@
+"""A turn: from what a conversation is and what happened to it, to what is decided. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+from zoneinfo import ZoneInfo
+
+from msgspec.json import Encoder
+from msgspec.structs import replace
+
+from bot.engine.conversation import Conversation, Parked, paced
+from flows.dialog.advance import Book, Turn
+from flows.dialog.calls import encode as encode_args
+from flows.dialog.content import Content, Template
+from flows.dialog.ctx import Ctx, Firm
+from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
+from flows.dialog.events import Event as FlowEvent
+from flows.dialog.events import Heard, Wake
+from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
+from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
+from flows.window import decide as may_say
+from handlers.actions import Ask, MarkRead, Say
+from handlers.events import Answered, Arrived, Event, Refused
+from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
+
+PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
+PARKED_MAX: Final = 20
+PARKED_FOR: Final = timedelta(days=7)
+TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
+
+NOTHING: Final = Wamid("")
+
+_json = Encoder().encode
+
+
+class UnknownConversationError(Exception):
+    """The first event of a conversation does not say whose it is, or its firm is not known (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one commit writes."""
+
+    conversation: Conversation
+    consumed: int
+    """How many of the waiting events were used up, from the head."""
+    wake_ms: int
+    """When to look again though nothing happened, ms since the epoch; 0 = never."""
+    pushes: tuple[tuple[str, bytes], ...]
+    """(lane, body) of each action, in order."""
+    records: tuple[Record, ...]
+
+
+def decide(
+    book: Book,
+    firm_of: Callable[[TenantId], Firm | None],
+    id: ConversationId,
+    rest: Conversation | None,
+    events: Sequence[Event],
+    now_ms: int,
+) -> Decision:
+    """Run the flow over the waiting events.
+
+    Messages written within the pause that the waiting state asks for are one turn; anything else is a turn
+    each. `consumed` may be smaller than the number of events, when the person may still be typing.
+
+    Raises:
+        UnknownConversationError: nobody to attribute the event to.
+    """
+    first = events[0] if events else None
+    if rest is None:
+        if not isinstance(first, Arrived):
+            raise UnknownConversationError("no state and no message that opens one")
+        rest = Conversation(
+            tenant=first.tenant, channel=first.channel, contact=first.contact, session=book.fresh()
+        )
+    firm = firm_of(rest.tenant)
+    if firm is None:
+        raise UnknownConversationError("the firm is not in the directory")
+    return _Run(book, firm, id, rest, now_ms).through(events)
+
+
+@dataclass(slots=True)
+class _Run:
+    book: Book
+    firm: Firm
+    id: ConversationId
+    now: Conversation
+    now_ms: int
+    pushes: list[tuple[str, bytes]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+
+    def through(self, events: Sequence[Event]) -> Decision:
+        used, hold_ms = 0, 0
+        while used < len(events):
+            match events[used]:
+                case Arrived():
+                    group = self._group(events, used)
+                    hold_ms = self._hold_until(group)
+                    if hold_ms:
+                        break
+                    self._timers(group[0].received or self.now_ms)
+                    self._arrived(group)
+                    used += len(group)
+                case Answered(result=result):
+                    self._advance((result,))
+                    used += 1
+                case Refused() as refused:
+                    self._refused(refused)
+                    used += 1
+                case other:
+                    assert_never(other)
+        if not hold_ms:
+            self._timers(self.now_ms)
+        wakes = [w for w in (hold_ms, self._wake_ms()) if w]
+        return Decision(
+            conversation=self.now,
+            consumed=used,
+            wake_ms=min(wakes, default=0),
+            pushes=tuple(self.pushes),
+            records=tuple(self.records),
+        )
+
+    # -------------------------------------------------------------- messages
+
+    def _pause_ms(self) -> int:
+        return self.now.session.pause_ms
+
+    def _group(self, events: Sequence[Event], start: int) -> list[Arrived]:
+        group: list[Arrived] = []
+        for event in events[start:]:
+            if not isinstance(event, Arrived) or (group and not self._pause_ms()):
+                break
+            group.append(event)
+        return group
+
+    def _hold_until(self, group: list[Arrived]) -> int:
+        """When these messages are due (ms since the epoch); 0 = now."""
+        pause = self._pause_ms()
+        if not pause or any(a.heard.kind in ("tap", "row") for a in group):
+            return 0
+        due = min(group[-1].received + pause, group[0].received + PAUSE_FACTOR * pause)
+        return due if due > self.now_ms else 0
+
+    def _arrived(self, group: list[Arrived]) -> None:
+        last = group[-1]
+        self.now = replace(
+            self.now,
+            sender=last.sender,
+            last_in=max(self.now.last_in, *(a.heard.at for a in group)),
+            last_heard=last.heard.id,
+        )
+        heard = tuple(a.heard for a in group)
+        self._unpark()
+        self._advance(heard, heard=heard)
+
+    # -------------------------------------------------------------- refusals
+
+    def _refused(self, refused: Refused) -> None:
+        if refused.content is None or refused.fault != "window_closed":
+            return
+        if self.now_ms < self._open_until():
+            # The person wrote after the message was decided: the sender could not know.
+            self._push_say(refused.ref, refused.content, None)
+        else:
+            self._park(refused.ref, refused.content)
+
+    def _park(self, ref: str, content: Content) -> None:
+        expires = self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
+        parked = (*self.now.parked, Parked(ref=ref, content=content, expires=expires))
+        self.now = replace(self.now, parked=parked[-PARKED_MAX:])
+
+    def _unpark(self) -> None:
+        for parked in self.now.parked:
+            if parked.expires > self.now_ms:
+                self._push_say(parked.ref, parked.content, None)
+        if self.now.parked:
+            self.now = replace(self.now, parked=())
+
+    # -------------------------------------------------------------- the flow
+
+    def _timers(self, until_ms: int) -> None:
+        for _ in range(TIMERS_MAX):
+            due = self.now.session.due(self._at(until_ms))
+            if not due:
+                return
+            self._advance(due)
+        raise RuntimeError("timers set timers without end")
+
+    def _advance(self, events: Sequence[FlowEvent], *, heard: tuple[Heard, ...] = ()) -> None:
+        unasked = not heard and any(isinstance(e, Wake) for e in events)
+        locale = self.now.session.locale or self.firm.locale
+        ctx = Ctx(
+            now=self._at(self.now_ms),
+            firm=self.firm,
+            contact=self.now.contact,
+            name=self.now.sender.name,
+            locale=locale,
+        )
+        turn = self.book.advance(self.now.session, events, ctx)
+        number = self.now.turn + 1
+        self.now = replace(self.now, session=turn.session, turn=number)
+        said: list[Said] = []
+        if turn.message is not None:
+            ref = f"{self.id}-{number}"
+            reads = heard[-1].id if heard else NOTHING
+            said.append(self._say(ref, turn.message, turn.template, reads=reads, asked=not unasked))
+        elif heard:
+            self._push_read(typing=any(isinstance(e, Asked) for e in turn.effects))
+        consents, handoff = self._effects(turn, heard)
+        self.records.append(
+            TurnRecord(
+                tenant=self.now.tenant,
+                channel=self.now.channel,
+                contact=self.now.contact,
+                conversation=self.id,
+                turn=number,
+                at=self.now_ms,
+                sender=self.now.sender if heard else None,
+                heard=heard,
+                said=tuple(said),
+                state=turn.session.state,
+                consents=consents,
+                handoff=handoff,
+            )
+        )
+
+    def _effects(
+        self, turn: Turn, heard: tuple[Heard, ...]
+    ) -> tuple[tuple[ConsentChange, ...], str | None]:
+        evidence = heard[-1].id if heard else NOTHING
+        consents: list[ConsentChange] = []
+        handoff: str | None = None
+        for effect in turn.effects:
+            match effect:
+                case Asked(seq=seq, call=call):
+                    ask = Ask(
+                        tenant=self.now.tenant,
+                        channel=self.now.channel,
+                        contact=self.now.contact,
+                        conversation=self.id,
+                        seq=seq,
+                        call=type(call).__name__,
+                        args=encode_args(call),
+                    )
+                    self.pushes.append((f"{call.topic}/{self.id}", _json(ask)))
+                case HandOff(team=team):
+                    handoff = team
+                case Stopped():
+                    self.now = replace(self.now, stopped=True, marketing=False)
+                    consents += [
+                        ConsentChange("notices", granted=False, evidence=evidence),
+                        ConsentChange("marketing", granted=False, evidence=evidence),
+                    ]
+                case Consented(purpose=purpose, granted=granted):
+                    if purpose == "notices":
+                        self.now = replace(self.now, stopped=not granted)
+                    else:
+                        self.now = replace(self.now, marketing=granted)
+                    consents.append(ConsentChange(purpose, granted=granted, evidence=evidence))
+                case Ended():
+                    pass
+                case other:
+                    assert_never(other)
+        return tuple(consents), handoff
+
+    # -------------------------------------------------------------- actions
+
+    def _open_until(self) -> int:
+        return open_until(self._window())
+
+    def _window(self) -> Window:
+        return Window(last_in=self.now.last_in * 1000)
+
+    def _say(
+        self, ref: str, content: Content, template: Template | None, *, reads: Wamid, asked: bool
+    ) -> Said:
+        terms = Terms(answers=asked, opted_out=self.now.stopped, marketing=self.now.marketing)
+        rescue = None if template is None else Rescue(template.name)
+        verdict = may_say(self._window(), self.now_ms, rescue=rescue, terms=terms)
+        match verdict:
+            case Send():
+                self._push_say(ref, content, template, reads=reads)
+            case SendTemplate():
+                assert template is not None
+                content = template
+                self._push_say(ref, content, None)
+            case Park():
+                self._park(ref, content)
+                return Said(ref=ref, content=content, parked=True)
+            case Refuse(reason=reason):
+                self.records.append(
+                    RefusedRecord(
+                        tenant=self.now.tenant,
+                        ref=ref,
+                        item=ItemId(""),
+                        at=self.now_ms,
+                        fault=reason.value,
+                    )
+                )
+            case other:
+                assert_never(other)
+        return Said(ref=ref, content=content)
+
+    def _push_say(
+        self, ref: str, content: Content, instead: Template | None, reads: Wamid = NOTHING
+    ) -> None:
+        pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
+        self.now = replace(self.now, pair_ms=pair_ms)
+        say = Say(
+            tenant=self.now.tenant,
+            channel=self.now.channel,
+            ref=ref,
+            content=content,
+            at=self.now_ms,
+            to=self.now.sender.wa_id,
+            recipient="" if self.now.sender.wa_id else self.now.sender.bsuid,
+            open_until=self._open_until(),
+            not_before=not_before,
+            instead=instead,
+            reads=reads,
+        )
+        self.pushes.append((f"wa/{self.id}", _json(say)))
+
+    def _push_read(self, *, typing: bool) -> None:
+        read = MarkRead(
+            tenant=self.now.tenant,
+            channel=self.now.channel,
+            message=self.now.last_heard,
+            typing=typing,
+            at=self.now_ms,
+        )
+        self.pushes.append((f"wa/{self.id}", _json(read)))
+
+    # -------------------------------------------------------------- time
+
+    def _at(self, ms: int) -> datetime:
+        return datetime.fromtimestamp(ms / 1000, ZoneInfo(self.firm.zone))
+
+    def _wake_ms(self) -> int:
+        at = self.now.session.wake_at()
+        return 0 if at is None else int(at.timestamp() * 1000)

@@ -1,0 +1,87 @@
+-- What the scripts of the lanes share. It is put between a script's first line and the rest of it.
+--
+-- A SHARD is a few fixed keys under one hash tag. Its box is a hash of
+--   m:<lane>             "token base head tail tries": only while the lane has items, is leased or rests
+--   i:<lane>:<base>-<k>  a waiting item, head <= k < tail; <lane>:<base>-<k> is its id, never used again
+--   d:<lane>:<base>-<k>  proof from outside that a waiting item took effect (see confirm.lua)
+--   s:<lane>             the lane's state, opaque here; an idle lane is this field and nothing else
+--   #                    the counter behind tokens and bases: it never repeats
+--   trimmed              how many lines ever left the journal (see journal_trim.lua)
+-- Its ready key, one per kind of lane, is a sorted set: lane -> when it may next be claimed, in ms since
+-- the epoch. That is queue, lease, back-off and timer at once, so there is nothing to reap.
+--
+-- Every script that makes room carries the flag allow-oom: a full store still drains.
+
+-- The token of a lane: > 0 leased under that number, or one of these.
+local FREE = 0
+local RESTS = -1
+local DOUBTED = -2  -- rests, and its head may have taken effect
+
+local function now_ms(shift)
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(shift)
+end
+
+local function number(box)
+  return redis.call('HINCRBY', box, '#', 1)
+end
+
+local function read(box, lane)
+  local m = redis.call('HGET', box, 'm:' .. lane)
+  if not m then
+    return nil
+  end
+
+  local token, base, head, tail, tries = string.match(m, '^(%-?%d+) (%d+) (%d+) (%d+) (%d+)$')
+  return {
+    token = tonumber(token),
+    base = base,
+    head = tonumber(head),
+    tail = tonumber(tail),
+    tries = tonumber(tries),
+  }
+end
+
+local function fresh(box)
+  return { token = FREE, base = tostring(number(box)), head = 0, tail = 0, tries = 0 }
+end
+
+local function packed(m)
+  return m.token .. ' ' .. m.base .. ' ' .. m.head .. ' ' .. m.tail .. ' ' .. m.tries
+end
+
+-- Leases the lane. Answers {lane, token, was, tries, base, head, proof, state, item...}.
+local function take(box, ready, lane, m, token, till, most)
+  local id = lane .. ':' .. m.base .. '-'
+  local wanted = { 'd:' .. id .. m.head, 's:' .. lane }
+  for k = m.head, math.min(m.tail, m.head + most) - 1 do
+    wanted[#wanted + 1] = 'i:' .. id .. k
+  end
+
+  local was = m.token
+  m.token = token
+  m.tries = m.tries + 1
+  redis.call('HSET', box, 'm:' .. lane, packed(m))
+  redis.call('ZADD', ready, till, lane)
+  return { lane, token, was, m.tries, m.base, m.head, unpack(redis.call('HMGET', box, unpack(wanted))) }
+end
+
+-- Appends one item. A free lane becomes ready, or is leased at once when lease > 0.
+-- Answers what take answers, or false when the item waits.
+local function append(box, ready, lane, body, now, lease, most)
+  local m = read(box, lane) or fresh(box)
+  local item = 'i:' .. lane .. ':' .. m.base .. '-' .. m.tail
+  m.tail = m.tail + 1
+
+  if lease > 0 and m.token == FREE then
+    redis.call('HSET', box, item, body)
+    return take(box, ready, lane, m, number(box), now + lease, most)
+  end
+
+  redis.call('HSET', box, item, body, 'm:' .. lane, packed(m))
+  -- A lane that rests is not woken by new items: an outage would become a hot loop.
+  if m.token == FREE then
+    redis.call('ZADD', ready, 'LT', now, lane)
+  end
+  return false
+end

@@ -1,0 +1,78 @@
+"""What operators count: one registry for each process, in Prometheus' text form."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Metrics:
+    """Every number of the server. Labels hold closed vocabularies only, never ids of people."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.webhook_seconds = Histogram(
+            "smarterbot_webhook_seconds",
+            "Time from a webhook's last byte to our answer.",
+            ["status"],
+            buckets=FAST,
+            registry=self.registry,
+        )
+        self.heard = Counter(
+            "smarterbot_heard_total", "Things heard, by kind.", ["kind"], registry=self.registry
+        )
+        self.turns = Counter(
+            "smarterbot_turns_total", "Turns by outcome.", ["outcome"], registry=self.registry
+        )
+        self.turn_seconds = Histogram(
+            "smarterbot_turn_seconds",
+            "Time from a lease to its commit.",
+            buckets=FAST,
+            registry=self.registry,
+        )
+        self.reply_seconds = Histogram(
+            "smarterbot_reply_seconds",
+            "Time from a message's arrival to the commit of its turn.",
+            buckets=SLOW,
+            registry=self.registry,
+        )
+        self.served = Counter(
+            "smarterbot_served_total",
+            "Items of action lanes by outcome.",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
+        self.events = Counter(
+            "smarterbot_events_total",
+            "Everything else worth counting, by name and detail (a fault, a refusal, an unknown field).",
+            ["name", "detail"],
+            registry=self.registry,
+        )
+        self.journal_lag = Gauge(
+            "smarterbot_journal_lines_waiting",
+            "Journal lines not yet in PostgreSQL.",
+            registry=self.registry,
+        )
+        self.lanes = Gauge(
+            "smarterbot_lanes",
+            "Lanes by kind and state.",
+            ["kind", "state"],
+            registry=self.registry,
+        )
+        self.lane_age_seconds = Gauge(
+            "smarterbot_lane_oldest_due_seconds",
+            "How long the oldest due lane of a kind has waited.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.dead_letters = Gauge(
+            "smarterbot_dead_letters", "Dead letters kept.", registry=self.registry
+        )
+
+    def count(self, name: str, detail: str = "") -> None:
+        """Count an event by name; `detail` comes from a closed vocabulary."""
+        self.events.labels(name, detail).inc()
+
+    def exposition(self) -> bytes:
+        """The registry in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,129 @@
+"""Channels: the WhatsApp numbers of tenants, as PostgreSQL keeps them. Their tokens are sealed."""
+
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from bot.people.errors import TakenError, UnknownError
+from bot.store.database import Database
+from bot.store.secrets import SecretBox
+from flows.values.ids import ChannelId, TenantId
+from handlers.ports import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class SealedChannel:
+    """A channel with its Graph token as it lies in the database; empty when none was given."""
+
+    channel: Channel
+    token: str = field(repr=False)
+
+
+async def add_channel(database: Database, box: SecretBox, channel: Channel, *, token: str) -> None:
+    """Register a number under its own id.
+
+    Raises:
+        TakenError: a tenant has this number already.
+        UnknownError: there is no such tenant.
+    """
+    async with database.tenant(channel.tenant) as connection:
+        try:
+            await connection.execute(
+                """
+                INSERT INTO smarterbot.channels (
+                  tenant_id, id, phone_number_id, waba_id, portfolio_id, display_phone, platform, throughput, token
+                ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                """,
+                channel.tenant,
+                channel.id,
+                channel.phone_number_id,
+                channel.waba_id,
+                channel.portfolio_id,
+                channel.display_phone,
+                channel.platform,
+                channel.throughput,
+                seal_token(box, channel.id, token, tenant=channel.tenant),
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise TakenError("phone_number_id", "a channel has this number already") from error
+        except asyncpg.ForeignKeyViolationError as error:
+            raise UnknownError("there is no tenant with this id") from error
+
+
+async def set_token(
+    database: Database, box: SecretBox, channel: ChannelId, token: str, *, tenant: TenantId
+) -> None:
+    """Replace a channel's Graph token.
+
+    Raises:
+        UnknownError: the tenant has no such channel.
+    """
+    async with database.tenant(tenant) as connection:
+        done = await connection.fetchval(
+            "UPDATE smarterbot.channels SET token = $3 WHERE tenant_id = $1 AND id = $2 RETURNING true",
+            tenant,
+            channel,
+            seal_token(box, channel, token, tenant=tenant),
+        )
+    if not done:
+        raise UnknownError("the tenant has no channel with this id")
+
+
+async def list_channels(database: Database) -> list[SealedChannel]:
+    """The channels of all tenants, by number."""
+    async with database.system() as connection:
+        rows = await connection.fetch("SELECT * FROM smarterbot.directory_channels()")
+    return [sealed_channel_of(row) for row in rows]
+
+
+async def reseal_tokens(database: Database, box: SecretBox) -> int:
+    """Seal every token with the current key; answers how many were changed. Then old keys may be thrown away.
+
+    Raises:
+        SealError: one does not open with the keys we have; those before it are done.
+    """
+    changed = 0
+    for sealed in await list_channels(database):
+        if sealed.token and not box.is_current(sealed.token):
+            channel = sealed.channel
+            token = open_token(box, sealed)
+            await set_token(database, box, channel.id, token, tenant=channel.tenant)
+            changed += 1
+    return changed
+
+
+def seal_token(box: SecretBox, channel: ChannelId, token: str, *, tenant: TenantId) -> str:
+    """A token ready to be stored."""
+    return box.seal(token, tenant=tenant, field=_field(channel)) if token else ""
+
+
+def open_token(box: SecretBox, sealed: SealedChannel) -> str:
+    """The token itself.
+
+    Raises:
+        SealError: it is not this channel's, or its key is gone.
+    """
+    if not sealed.token:
+        return ""
+    return box.open(sealed.token, tenant=sealed.channel.tenant, field=_field(sealed.channel.id))
+
+
+def sealed_channel_of(row: asyncpg.Record) -> SealedChannel:
+    """The channel in a row of `channels`."""
+    return SealedChannel(
+        channel=Channel(
+            id=ChannelId(str(row["id"])),
+            tenant=TenantId(str(row["tenant_id"])),
+            phone_number_id=row["phone_number_id"],
+            waba_id=row["waba_id"],
+            display_phone=row["display_phone"],
+            portfolio_id=row["portfolio_id"],
+            platform=row["platform"],
+            throughput=row["throughput"],
+        ),
+        token=row["token"],
+    )
+
+
+def _field(channel: ChannelId) -> str:
+    return f"channels.token.{channel}"

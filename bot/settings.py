@@ -1,0 +1,263 @@
+"""What the server is told by its environment: read once, checked as a whole."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
+from urllib.parse import urlsplit
+
+from bot.lanes import Address
+from bot.store.keys import read_keys
+from bot.store.secrets import Key
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+SHARDS_MAX: Final = 4096
+PORT_MAX: Final = 65535
+STATEMENT_CACHE_MAX: Final = 10_000
+
+
+class SettingsError(Exception):
+    """One or more variables are wrong; each line names one and says how to mend it."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field for each variable; `VARIABLES` says what it means."""
+
+    database_url: str
+    """Empty: the embedded stores are used."""
+    database_owner_url: str
+    db_statement_cache: int
+    redis_url: str
+    """Empty: the embedded stores are used. Set if and only if `database_url` is."""
+    host: str
+    port: int
+    data: Path
+    keys: tuple[Key, ...]
+    """The first seals, all open. Empty with the embedded stores: the data folder holds one (`bot.store.keys`)."""
+    app_secret: str
+    verify_token: str
+    graph_url: str
+    graph_version: str
+    shards: int
+    log_format: LogFormat
+    log_level: LogLevel
+
+    @property
+    def embedded(self) -> bool:
+        """Whether we run our own stores."""
+        return not self.database_url
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable. This table is the source of the README's."""
+
+    name: str
+    default: str
+    meaning: str
+    read: Callable[[str], object]
+    """Raises ValueError that says what is expected."""
+    field: str
+    """Of `Settings`."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value and urlsplit(value).scheme not in schemes:
+            raise ValueError(
+                f"a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)} is expected"
+            )
+        return value
+
+    return read
+
+
+def _store_url(value: str) -> str:
+    if value:
+        Address.parse(value)
+    return value
+
+
+def _web_url(value: str) -> str:
+    if not urlsplit(value).netloc:
+        raise ValueError("a URL with a host is expected, e.g. https://graph.facebook.com")
+    return _url("https", "http")(value).rstrip("/")
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+            raise ValueError(f"a whole number from {low} to {high} is expected")
+        return int(value)
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"one of {', '.join(choices)} is expected")
+        return value
+
+    return read
+
+
+def _version(value: str) -> str:
+    major, dot, minor = value.removeprefix("v").partition(".")
+    if not (value.startswith("v") and dot and major.isdigit() and minor.isdigit()):
+        raise ValueError("a version such as v26.0 is expected")
+    return value
+
+
+VARIABLES: Final = (
+    Variable(
+        "DATABASE_URL",
+        "",
+        "PostgreSQL 16 or newer, as the role the server runs as. Unset: an embedded PostgreSQL",
+        _url("postgresql", "postgres"),
+        "database_url",
+    ),
+    Variable(
+        "DATABASE_OWNER_URL",
+        "",
+        "PostgreSQL as the owner of the schema, for migrations only. Unset: DATABASE_URL",
+        _url("postgresql", "postgres"),
+        "database_owner_url",
+    ),
+    Variable(
+        "DB_STATEMENT_CACHE",
+        "100",
+        "Prepared statements a connection keeps; 0 behind a transaction pooler (PgBouncer)",
+        _number(0, STATEMENT_CACHE_MAX),
+        "db_statement_cache",
+    ),
+    Variable(
+        "REDIS_URL",
+        "",
+        "Valkey, or Redis 7 or newer: redis://, rediss:// or unix://. Unset: an embedded Valkey",
+        _store_url,
+        "redis_url",
+    ),
+    Variable("HOST", "127.0.0.1", "Address to listen on; 0.0.0.0 in a container", _text, "host"),
+    Variable("PORT", "8000", "Port to listen on", _number(1, PORT_MAX), "port"),
+    Variable(
+        "SMARTERBOT_DATA", ".data", "Folder of the embedded stores and their key", Path, "data"
+    ),
+    Variable(
+        "SMARTERBOT_KEYS",
+        "",
+        "Keys that seal the tenants' secrets: id:base64[,id2:base64…], 32 bytes each, the first one is current. "
+        "Needed with DATABASE_URL; with the embedded stores one is made in the data folder",
+        read_keys,
+        "keys",
+    ),
+    Variable(
+        "WHATSAPP_APP_SECRET", "", "App secret of the Meta app: proves who calls the webhook", _text, "app_secret"
+    ),
+    Variable(
+        "WHATSAPP_VERIFY_TOKEN", "", "The word that Meta repeats when the webhook is registered", _text, "verify_token"
+    ),
+    Variable(
+        "WHATSAPP_GRAPH_URL", "https://graph.facebook.com", "Base of the Graph API; the emulator's in development",
+        _web_url, "graph_url",
+    ),
+    Variable("WHATSAPP_GRAPH_VERSION", "v26.0", "Version of the Graph API", _version, "graph_version"),
+    Variable(
+        "SMARTERBOT_SHARDS",
+        "64",
+        "Shards of the lanes, fixed at install: a store that was used with another number is refused",
+        _number(1, SHARDS_MAX),
+        "shards",
+    ),
+    Variable("LOG_FORMAT", "json", "json, or console for people", _one_of(*get_args(LogFormat)), "log_format"),
+    Variable("LOG_LEVEL", "info", "debug, info, warning or error", _one_of(*get_args(LogLevel)), "log_level"),
+)  # fmt: skip
+
+
+def configuration_table() -> str:
+    """`VARIABLES` as the README shows it."""
+    rows = [
+        f"| `{variable.name}` | {f'`{variable.default}`' if variable.default else ''} | {variable.meaning} |"
+        for variable in VARIABLES
+    ]
+    return "\n".join(["| name | default | meaning |", "|---|---|---|", *rows])
+
+
+def from_environment() -> Settings:
+    """Read the process's environment; called once, at the start.
+
+    Raises:
+        SettingsError: see `read_settings`.
+    """
+    return read_settings(os.environ)  # noqa: TID251 - this is the one place
+
+
+def whatsapp_token() -> str:
+    """The Graph token that a command is given; no setting of the server, which keeps tokens sealed."""
+    return os.environ.get("WHATSAPP_TOKEN", "").strip()  # noqa: TID251 - this is the one place
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Check all variables and answer them as one value. An empty variable counts as unset.
+
+    Raises:
+        SettingsError: naming every variable that is wrong, and what is expected of it.
+    """
+    values: dict[str, object] = {}
+    problems = []
+    for variable in VARIABLES:
+        try:
+            values[variable.field] = variable.read(
+                environment.get(variable.name) or variable.default
+            )
+        except ValueError as error:
+            problems.append(f"{variable.name}: {error}")
+    problems += _contradictions(
+        {variable.name for variable in VARIABLES if environment.get(variable.name)}
+    )
+    if problems:
+        raise SettingsError(tuple(problems))
+    values["database_owner_url"] = values["database_owner_url"] or values["database_url"]
+    return _settings(values)
+
+
+def whatsapp_problems(settings: Settings) -> tuple[str, ...]:
+    """What is missing before the server may hear Meta's webhook."""
+    needed = {
+        "WHATSAPP_APP_SECRET": settings.app_secret,
+        "WHATSAPP_VERIFY_TOKEN": settings.verify_token,
+    }
+    return tuple(f"{name}: is not set" for name, value in needed.items() if not value)
+
+
+def _contradictions(given: set[str]) -> list[str]:
+    problems = []
+    if "DATABASE_URL" in given and "REDIS_URL" not in given:
+        problems.append("REDIS_URL: set it too, or unset DATABASE_URL to use the embedded stores")
+    if "REDIS_URL" in given and "DATABASE_URL" not in given:
+        problems.append("DATABASE_URL: set it too, or unset REDIS_URL to use the embedded stores")
+    if "DATABASE_OWNER_URL" in given and "DATABASE_URL" not in given:
+        problems.append("DATABASE_OWNER_URL: is for DATABASE_URL, which is not set")
+    if "DATABASE_URL" in given and "SMARTERBOT_KEYS" not in given:
+        problems.append(
+            "SMARTERBOT_KEYS: is needed with DATABASE_URL: make a key with "
+            '`echo "k1:$(openssl rand -base64 32)"` and keep it as safe as the database'
+        )
+    return problems
+
+
+def _settings(values: dict[str, object]) -> Settings:
+    # Each value comes from the reader of its own field; a test compares the fields of the two.
+    return cast("Callable[..., Settings]", Settings)(**values)

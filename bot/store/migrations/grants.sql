@@ -1,0 +1,13 @@
+-- What the app's role may do. Applied after every migration, so that a new role or table needs nothing more.
+
+GRANT USAGE ON SCHEMA smarterbot TO :app;
+GRANT SELECT ON smarterbot.installation TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.tenants, smarterbot.channels TO :app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+  smarterbot.contacts, smarterbot.contact_addresses, smarterbot.conversations, smarterbot.turns, smarterbot.messages,
+  smarterbot.message_statuses, smarterbot.refusals, smarterbot.handoffs
+  TO :app;
+-- A ledger and a drawer: what was put in stays.
+GRANT SELECT, INSERT ON smarterbot.consents TO :app;
+GRANT INSERT ON smarterbot.journal_rejects TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.directory_tenants(), smarterbot.directory_channels() TO :app;

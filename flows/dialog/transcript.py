@@ -1,0 +1,583 @@
+"""Conversations as files that a person can read, and their run against the pure flow.
+
+desk: yes                    settings of the firm, before the first mark
+@ 2026-11-21 18:40           the clock is set            @ 20h   time passes
+> hola                       the person writes; several in a row are one turn
+> [Ver precios]              a tap on a button or row of the latest message
+> (old) [Ver precios]        … of an earlier one
+> (image) caption            a message of another kind
+< ¿Qué necesitas? {Ver opciones}     the bot's message: [Button] [Button], or the button of a list …
+- Ver precios | Pan y tortas         … and its rows
+< (template retomar_atencion) Hola …     the window is closed: a template, with its variables in the text
+! FindOrders -> [{"id": "1042"}]     a call's result; `failed down`; the call's arguments may stand before `->`
+= quiet                      read and not answered. Also: stop, human [team], ended <result>,
+                             consent notices on, marketing off
+~ Camila | Hola Ana          a person writes at the desk
+...                          another conversation
+# comment                    ⏎ is a line break in a message
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, cast, get_args
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from flows.dialog.advance import Book, Turn
+from flows.dialog.calls import Call, encode
+from flows.dialog.content import Buttons, Content, Link, Rows, Template, Text
+from flows.dialog.ctx import Ctx, Firm
+from flows.dialog.effects import Asked, Consented, Effect, Ended, HandOff, Stopped
+from flows.dialog.events import (
+    NO_JSON,
+    Attachment,
+    Event,
+    FailedWhy,
+    Heard,
+    HeardKind,
+    Location,
+    MediaKind,
+    Result,
+)
+from flows.dialog.session import Session
+from flows.values.ids import ContactId, TenantId, Wamid
+
+WINDOW: Final = timedelta(hours=24)
+EPOCH: Final = "2026-11-23 10:00"
+"""When a conversation begins that does not say when: a Monday."""
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SPAN = re.compile(r"(\d+)\s*([smhd])")
+_BUTTON = re.compile(r"\s*\[([^\[\]]+)\](?:\((https://[^\s)]+)\))?\s*$")
+_LIST = re.compile(r"\s*\{([^{}]+)\}\s*$")
+_NOTE = re.compile(r"\((template|plantilla|document|documento)\s+([^)]+)\)\s*(.*)", re.DOTALL)
+_KINDS: Final[Mapping[str, str]] = {
+    "imagen": "image", "foto": "image", "audio": "voice", "nota de voz": "voice", "video": "video",
+    "documento": "document", "sticker": "sticker", "ubicación": "place", "contacto": "contacts",
+    "formulario": "form", "reacción": "reaction", "no soportado": "unsupported",
+}  # fmt: skip
+_SERVER_EFFECTS: Final = (
+    "note",
+    "resolved",
+    "csat",
+    "parked",
+    "alert",
+    "flag",
+    "confirmed",
+    "sent",
+)
+"""Effects beyond the flow: the server's run of the same file checks them."""
+
+
+class ChatError(AssertionError):
+    """A line that did not come true."""
+
+
+# ---------------------------------------------------------------- lines
+
+
+@dataclass(frozen=True)
+class Setting:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Says:
+    """The person sends a message of some kind."""
+
+    kind: HeardKind
+    text: str = ""
+    media: MediaKind | None = None
+
+
+@dataclass(frozen=True)
+class Taps:
+    title: str
+    old: bool = False
+
+
+@dataclass(frozen=True)
+class Hears:
+    """The bot's message."""
+
+    body: str
+    buttons: tuple[str, ...] = ()
+    opens: str = ""
+    rows: tuple[str, ...] = ()
+    template: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True)
+class Returns:
+    call: str
+    args: str
+    """JSON object that the call's fields must contain; empty for any."""
+    value: str
+    """JSON; empty if it failed."""
+    failed: FailedWhy | None = None
+
+
+@dataclass(frozen=True)
+class Passes:
+    span: timedelta
+
+
+@dataclass(frozen=True)
+class Clock:
+    local: datetime
+    """Without zone: the firm's."""
+
+
+@dataclass(frozen=True)
+class Does:
+    """An effect."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A person answers at the desk."""
+
+    who: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Again:
+    """Another conversation, with another person."""
+
+
+What = Setting | Says | Taps | Hears | Returns | Passes | Clock | Does | Desk | Again
+
+
+@dataclass(frozen=True)
+class Line:
+    number: int
+    source: str
+    what: What
+
+
+# ---------------------------------------------------------------- reading a script
+
+
+def parse(script: str) -> tuple[Line, ...]:
+    """The lines of a script. Raises ChatError for one that is none."""
+    lines: list[Line] = []
+    for number, raw in enumerate(script.splitlines(), 1):
+        source = re.split(r"(?:^|\s\s)#\s", raw + " ")[0].strip()
+        if not source or source.startswith("#"):
+            continue
+        if source.startswith("- ") and lines and isinstance(lines[-1].what, Hears):
+            heard = lines[-1].what
+            rows = (*heard.rows, _row(source[2:]))
+            shown = Hears(
+                heard.body, heard.buttons, heard.opens, rows, heard.template, heard.document
+            )
+            lines[-1] = Line(lines[-1].number, lines[-1].source, shown)
+            continue
+        lines.append(Line(number, source, _what(number, source)))
+    return tuple(lines)
+
+
+def _what(number: int, source: str) -> What:
+    mark, _, rest = source.partition(" ")
+    rest = rest.strip()
+    match mark:
+        case "...":
+            return Again()
+        case ">":
+            return _said(rest)
+        case "<":
+            return _heard(rest)
+        case "!":
+            return _returned(number, rest)
+        case "@":
+            return _time(number, rest)
+        case "=":
+            return Does(rest)
+        case "~":
+            who, _, text = rest.partition("|")
+            return Desk(who.strip(), text.strip())
+        case _ if setting := re.fullmatch(r"([\w ]+):\s*(.*)", source):
+            return Setting(setting[1].strip(), setting[2])
+        case _:
+            raise ChatError(f"line {number}: {source}\nno line begins like this")
+
+
+def _said(rest: str) -> Says | Taps:
+    if tap := re.fullmatch(r"(\(old\) )?\[(.+)\]", rest):
+        return Taps(tap[2], old=tap[1] is not None)
+    if sent := re.fullmatch(r"\(([^)]+)\)\s*(.*)", rest):
+        kind = _KINDS.get(sent[1], sent[1])
+        if kind in get_args(MediaKind):
+            return Says("media", sent[2], cast("MediaKind", kind))
+        if kind in get_args(HeardKind):
+            return Says(cast("HeardKind", kind), sent[2])
+    return Says("text", rest.replace("⏎", "\n"))
+
+
+def _heard(rest: str) -> Hears:
+    rest = rest.replace("⏎", "\n")
+    template = document = opens = ""
+    buttons: list[str] = []
+    if note := _NOTE.fullmatch(rest):
+        named, rest = note[2], note[3]
+        template, document = (named, "") if note[1].startswith(("t", "p")) else ("", named)
+    if opened := _LIST.search(rest):
+        opens, rest = opened[1], rest[: opened.start()]
+    while button := _BUTTON.search(rest):
+        buttons.insert(0, f"{button[1]}({button[2]})" if button[2] else button[1])
+        rest = rest[: button.start()]
+    return Hears(rest.strip(), tuple(buttons), opens, (), template, document)
+
+
+def _row(source: str) -> str:
+    title, _, about = source.partition("|")
+    return f"{title.strip()} | {about.strip()}" if about.strip() else title.strip()
+
+
+def _returned(number: int, rest: str) -> Returns:
+    asked, arrow, value = rest.partition(" -> ")
+    name, _, args = asked.partition(" ")
+    if not arrow:
+        raise ChatError(f"line {number}: ! {rest}\na call brings something back: ! {name} -> …")
+    if not value.startswith("failed"):
+        return Returns(name, args.strip(), value)
+    why = [*value.split(), "down"][1]
+    known = why if why in get_args(FailedWhy) else "down"
+    return Returns(name, args.strip(), "", cast("FailedWhy", known))
+
+
+def _time(number: int, rest: str) -> Passes | Clock:
+    if re.fullmatch(rf"(?:{_SPAN.pattern}\s*)+", rest):
+        spans = (timedelta(**{_UNITS[unit]: int(n)}) for n, unit in _SPAN.findall(rest))
+        return Passes(sum(spans, timedelta()))
+    try:
+        return Clock(datetime.strptime(rest, "%Y-%m-%d %H:%M"))  # noqa: DTZ007 - the firm's zone is not known yet
+    except ValueError:
+        raise ChatError(f"line {number}: @ {rest}\nneither 20h nor 2026-11-21 18:40") from None
+
+
+def written(content: Content) -> str:
+    """A message in the notation of the files."""
+    body = body_line(content)
+    match content:
+        case Rows(button=opens, rows=rows):
+            lines = [_row(f"{row.title} | {row.description}") for row in rows]
+            return "\n".join([f"{body} {{{opens}}}", *(f"- {line}" for line in lines)])
+        case Buttons(buttons=buttons):
+            return " ".join([body, *(f"[{button.title}]" for button in buttons)])
+        case Link(title=title, url=url):
+            return f"{body} [{title}]({url})"
+        case _:
+            return body
+
+
+def body_line(content: Content) -> str:
+    if isinstance(content, Template):
+        values = " ".join(value for _, value in content.variables)
+        return f"(template {content.name}) {values}".strip()
+    return content.body.replace("\n", "⏎")
+
+
+def shown(content: Content) -> Hears:
+    """A message as a script would expect it."""
+    match content:
+        case Rows(body=body, button=opens, rows=rows):
+            return Hears(body, (), opens, tuple(_row(f"{r.title} | {r.description}") for r in rows))
+        case Buttons(body=body, buttons=buttons):
+            return Hears(body, tuple(button.title for button in buttons))
+        case Link(body=body, title=title, url=url):
+            return Hears(body, (f"{title}({url})",))
+        case Text(body=body):
+            return Hears(body)
+        case Template(name=name):
+            return Hears("", template=name)
+
+
+# ---------------------------------------------------------------- the run against the pure flow
+
+
+@dataclass
+class _Talk:
+    """One conversation under way."""
+
+    session: Session
+    messages: list[Content] = field(default_factory=list)
+    """Said and not yet expected by a line."""
+    said: list[Content] = field(default_factory=list)
+    """All that was said, newest last."""
+    pending: list[Heard] = field(default_factory=list)
+    calls: list[Asked] = field(default_factory=list)
+    effects: list[str] = field(default_factory=list)
+    titles: tuple[str, ...] = ()
+    """What the buttons of the latest template say: only the script knows."""
+    heard_at: datetime | None = None
+    desk: str = ""
+
+
+class Play:
+    """Runs scripts against the pure flow. The session goes through JSON after each turn, as when it is stored."""
+
+    def __init__(self, book: Book, *, root: str = "") -> None:
+        self.book = book
+        self.root = root
+        self.settings: dict[str, str] = {}
+        self.talk = _Talk(book.fresh(root))
+        self.line = Line(0, "", Again())
+        self.count = 0
+        self.now = self._local(EPOCH)
+
+    def run(self, script: str) -> Session:
+        """Play a script; ChatError at the first line that does not come true."""
+        for self.line in parse(script):
+            if not isinstance(self.line.what, Says | Taps):
+                self._flush()
+            self._play(self.line.what)
+        self._flush()
+        self._nothing_left()
+        if self.talk.calls:
+            raise self._wrong(f"the call {_name(self.talk.calls[0].call)} waits for its result")
+        return self.talk.session
+
+    def _play(self, what: What) -> None:
+        match what:
+            case Setting(key, value):
+                self.settings[key] = value.replace("⏎", "\n")
+                if key == "root":
+                    self.root = value
+                    self.talk = _Talk(self.book.fresh(value))
+            case Says():
+                self._nothing_left()
+                self._hear(_message(what))
+            case Taps():
+                self._nothing_left()
+                self._hear(self._tap(what))
+            case Hears():
+                self._expect(what)
+            case Returns():
+                self._nothing_left(effects=False)
+                self._return(what)
+            case Passes(span):
+                self._nothing_left()
+                self._wait(self.now + span)
+            case Clock(local):
+                self._nothing_left()
+                self._wait(local.replace(tzinfo=self.now.tzinfo))
+            case Does(effect):
+                self._done(effect)
+            case Desk(who, _):
+                self.talk.desk = who
+            case Again():
+                self._nothing_left()
+                self.talk = _Talk(self.book.fresh(self.root))
+
+    # ------------------------------------------------ what happens
+
+    def _hear(self, heard: Heard) -> None:
+        self.count += 1
+        self.talk.heard_at = self.now
+        stamped = msgspec.structs.replace(
+            heard, id=Wamid(f"wamid.{self.count}"), at=int(self.now.timestamp())
+        )
+        self.talk.pending.append(stamped)
+
+    def _flush(self) -> None:
+        if self.talk.pending:
+            events, self.talk.pending = self.talk.pending, []
+            self._advance(events)
+
+    def _advance(self, events: Sequence[Event]) -> None:
+        talk = self.talk
+        turn: Turn = self.book.advance(talk.session, events, self._ctx(), root=self.root)
+        talk.session = msgspec.json.decode(msgspec.json.encode(turn.session), type=Session)
+        message = turn.message
+        if message is not None and self._window_is_closed():
+            if turn.template is None:
+                raise self._wrong(
+                    f"said outside the window, without a template: {written(message)}"
+                )
+            message = turn.template
+        if message is not None:
+            talk.messages.append(message)
+            talk.said.append(message)
+        for effect in turn.effects:
+            if isinstance(effect, Asked):
+                talk.calls.append(effect)
+        waits = talk.session.seq if talk.session.stack else None
+        talk.calls = [asked for asked in talk.calls if asked.seq == waits]
+        talk.effects += _told(turn.effects)
+        if turn.quiet:
+            talk.effects.append("quiet")
+
+    def _wait(self, until: datetime) -> None:
+        while (at := self.talk.session.wake_at()) is not None and at <= until:
+            self.now = max(self.now, at.astimezone(self.now.tzinfo))
+            before = self.talk.session
+            self._advance(before.due(self.now))
+            if self.talk.session == before:
+                raise self._wrong("a timer is due and changes nothing")
+        self.now = until
+
+    def _return(self, what: Returns) -> None:
+        if not self.talk.calls:
+            raise self._wrong("no call waits for a result")
+        asked = self.talk.calls.pop()
+        if _name(asked.call) != what.call:
+            raise self._wrong(f"another call waits: {asked.call}")
+        if what.args:
+            told = msgspec.json.decode(encode(asked.call))
+            wanted = msgspec.json.decode(what.args)
+            if {key: told.get(key) for key in wanted} != wanted:
+                raise self._wrong(f"got: {msgspec.json.encode(told).decode()}")
+        value = NO_JSON if what.failed else msgspec.Raw(what.value.encode())
+        try:
+            self._advance([Result(asked.seq, value, what.failed)])
+        except msgspec.DecodeError as error:
+            raise self._wrong(f"the result is not what the call declares: {error}") from error
+
+    # ------------------------------------------------ what is expected
+
+    def _expect(self, what: Hears) -> None:
+        if what.document or (self.talk.desk and what.body.startswith(f"*{self.talk.desk}:*")):
+            return
+        if not self.talk.messages:
+            raise self._wrong("but the bot said nothing")
+        content = self.talk.messages.pop(0)
+        got = shown(content)
+        if isinstance(content, Template):
+            missing = [value for _, value in content.variables if value not in what.body]
+            if what.template != content.name or missing:
+                raise self._wrong(f"got:  < {written(content)}")
+            self.talk.titles = what.buttons
+        elif got != what:
+            raise self._wrong(f"got:  < {written(content)}", expected=what)
+
+    def _done(self, what: str) -> None:
+        if what.startswith("resolved"):
+            self.talk.session = self.talk.session.released()
+            self.talk.desk = ""
+        if what.split(" ")[0] in _SERVER_EFFECTS:
+            return
+        for wanted in _effects_of(what):
+            if wanted not in self.talk.effects:
+                raise self._wrong(f"effects: {', '.join(self.talk.effects) or 'none'}")
+            self.talk.effects.remove(wanted)
+
+    def _nothing_left(self, *, effects: bool = True) -> None:
+        if self.talk.messages:
+            raise self._wrong(f"unexpected before it: < {written(self.talk.messages[0])}")
+        left = [effect for effect in self.talk.effects if not effect.startswith("ended")]
+        if effects and left:
+            raise self._wrong(f"unexpected before it: = {left[0]}")
+        if effects:
+            self.talk.effects.clear()
+
+    def _tap(self, what: Taps) -> Heard:
+        messages = list(reversed(self.talk.said))
+        for content in messages if what.old else messages[:1]:
+            for kind, id, title in self._tappable(content):
+                if title == what.title:
+                    return Heard(Wamid(""), 0, kind, what.title, id)
+        latest = [title for content in messages[:1] for _, _, title in self._tappable(content)]
+        raise self._wrong(f"no such button; shown: {', '.join(latest) or 'none'}")
+
+    def _tappable(self, content: Content) -> Iterator[tuple[HeardKind, str, str]]:
+        match content:
+            case Buttons(buttons=buttons):
+                yield from (("tap", button.id, button.title) for button in buttons)
+            case Rows(rows=rows):
+                yield from (("row", row.id, row.title) for row in rows)
+            case Template(payloads=payloads):
+                pairs = zip(payloads, self.talk.titles, strict=False)
+                yield from (("tap", payload, title) for payload, title in pairs)
+            case _:
+                pass
+
+    # ------------------------------------------------ around
+
+    def _ctx(self) -> Ctx:
+        told = self.settings
+        options = {
+            key.removeprefix("setting "): value
+            for key, value in told.items()
+            if key.startswith("setting ")
+        }
+        firm = Firm(
+            TenantId("00000000-0000-4000-8000-000000000001"),
+            told.get("firm", "Panadería Sol"),
+            locale=told.get("locale", "es_CL"),
+            zone=told.get("zone", "America/Santiago"),
+            settings=options,
+            desk=told.get("desk", "yes") in ("yes", "sí", "true"),
+        )
+        contact = ContactId("00000000-0000-4000-8000-000000000002")
+        return Ctx(self.now, firm, contact, told.get("name", "Ana"), firm.locale)
+
+    def _local(self, moment: str) -> datetime:
+        zone = ZoneInfo(self.settings.get("zone", "America/Santiago"))
+        return datetime.fromisoformat(moment).replace(tzinfo=zone)
+
+    def _window_is_closed(self) -> bool:
+        return self.talk.heard_at is not None and self.now - self.talk.heard_at >= WINDOW
+
+    def _wrong(self, problem: str, *, expected: Hears | None = None) -> ChatError:
+        lines = [f"line {self.line.number}: {self.line.source}"]
+        if expected is not None and expected.rows:
+            lines += [f"- {row}" for row in expected.rows]
+        return ChatError("\n".join([*lines, problem]))
+
+
+def play(script: str, book: Book, *, root: str = "") -> Session:
+    """Run a script against the pure flow."""
+    return Play(book, root=root).run(script)
+
+
+def _name(call: Call[Any]) -> str:
+    return type(call).__name__
+
+
+def _message(what: Says) -> Heard:
+    media = Attachment(what.media, "media-1") if what.media else None
+    place = None
+    phone = ""
+    form = NO_JSON
+    match what.kind:
+        case "place":
+            latitude, _, longitude = (what.text or "-33.04, -71.37").partition(",")
+            place = Location(float(latitude), float(longitude))
+        case "contacts":
+            phone = what.text
+        case "form":
+            form = msgspec.Raw(what.text.encode())
+        case _:
+            pass
+    text = "" if what.kind in ("place", "contacts", "form") else what.text
+    return Heard(Wamid(""), 0, what.kind, text, media=media, place=place, phone=phone, form=form)
+
+
+def _told(effects: Sequence[Effect]) -> Iterator[str]:
+    for effect in effects:
+        match effect:
+            case HandOff(team=team):
+                yield f"human {team}".strip()
+            case Stopped():
+                yield "stop"
+            case Consented(purpose=purpose, granted=granted):
+                yield f"consent {purpose} {'on' if granted else 'off'}"
+            case Ended(flow=_, result=result):
+                yield f"ended {result}"
+            case Asked():
+                pass
+
+
+def _effects_of(what: str) -> list[str]:
+    if not what.startswith("consent "):
+        return [what]
+    return [f"consent {part.strip()}" for part in what.removeprefix("consent ").split(",")]

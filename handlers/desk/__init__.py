@@ -1,0 +1,1 @@
+"""The desk: people who answer. Until a helpdesk is connected, requests for a person are recorded."""

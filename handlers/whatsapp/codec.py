@@ -1,0 +1,602 @@
+"""Reads the bodies of Meta's webhooks: every entry, change, message and status, in order.
+
+Meta batches up to 1,000 updates in a body and changes shapes without notice, so nothing is assumed of any
+value: what cannot be read becomes a `Heard` of kind "unsupported" or a counted `Notice`, never an error, and
+never harms its neighbours. Keys are not trusted either: a BSUID has been seen in `from` and in `wa_id`, so
+addresses are told by their form.
+
+Source: Meta, "Webhooks > messages", "Business-scoped user IDs" (v26.0).
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Literal, get_args
+
+import msgspec
+from msgspec import Raw, Struct
+
+from flows.dialog.events import NO_JSON, Attachment, Heard, HeardKind, Location, MediaKind
+from flows.values.ids import ItemId, Wamid
+from handlers.events import Sender
+
+DEPTH_MAX: Final = 64  # deepest nesting that we read; Meta's own payloads stay under 16
+ID_CHARS_MAX: Final = (
+    512  # Meta's own limit for biz_opaque_callback_data; its other ids are shorter
+)
+NAME_CHARS_MAX: Final = 256
+NOTICES_MAX: Final = 100  # kept of one body; the rest says only how many
+
+BSUID: Final = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}")
+_PHONE: Final = re.compile(r"\+?([0-9]{5,20})")
+_ITEM: Final = re.compile(r"[a-z]+/[^\s:]+:[0-9]+-[0-9]+")
+_WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
+
+_MS_FROM: Final = 100_000_000_000  # a timestamp above this is in ms (seconds reach it in year 5138)
+_AT_MAX: Final = 4_102_444_800  # 2100-01-01
+
+FIELDS: Final = frozenset({
+    "account_alerts", "account_review_update", "account_update", "automatic_events", "business_capability_update",
+    "business_username_update", "business_username_updates", "calls", "flows", "history",
+    "message_template_components_update", "message_template_quality_update", "message_template_status_update",
+    "partner_solutions", "payment_configuration_update", "phone_number_name_update", "phone_number_quality_update",
+    "security", "smb_app_state_sync", "smb_message_echoes", "template_category_update", "user_preferences",
+})  # fmt: skip
+"""The webhook fields besides `messages` that Meta documents. Another one is counted as `other_field`."""
+
+StatusKind = Literal["sent", "delivered", "read", "played", "failed"]
+
+_Object = Mapping[str, object]
+_Contacts = dict[str, Sender]
+
+
+class MalformedError(ValueError):
+    """The body is not JSON, however kindly read."""
+
+
+class Parsed(Struct, frozen=True):
+    """One message, and the number that it was sent to."""
+
+    phone_number_id: str
+    sender: Sender
+    heard: Heard
+
+
+class Status(Struct, frozen=True):
+    """One delivery status. The fields are those of `handlers.journal.StatusSeen`."""
+
+    phone_number_id: str
+    wamid: Wamid
+    status: StatusKind
+    at: int
+    item: ItemId = ItemId("")
+    category: str = ""
+    price_type: str = ""
+    code: int = 0
+
+
+class Notice(Struct, frozen=True):
+    """Something that is counted and logged, and goes no further."""
+
+    name: str
+    """A webhook field of `FIELDS`, or what was wrong with an item; a closed vocabulary."""
+    waba_id: str = ""
+    event: str = ""
+    """Meta's word for what happened, e.g. DISABLED_UPDATE; empty if it was not a plain word."""
+
+
+class Webhook(Struct, frozen=True):
+    """What one body said."""
+
+    messages: list[Parsed]
+    statuses: list[Status]
+    notices: list[Notice]
+
+
+def parse(body: bytes) -> Webhook:
+    """Read one webhook body. Its signature has been verified: this is Meta speaking.
+
+    Raises:
+        MalformedError: it is not JSON.
+    """
+    webhook = Webhook([], [], [])
+    envelope = _decode(body)
+    if not isinstance(envelope, dict) or envelope.get("object") != "whatsapp_business_account":
+        _note(webhook, "other_object")
+        return webhook
+    for entry in _objects(envelope.get("entry"), webhook):
+        waba_id = _id(entry.get("id"))
+        for change in _objects(entry.get("changes"), webhook):
+            value = change.get("value")
+            field = change.get("field")
+            if field != "messages":
+                name = field if isinstance(field, str) and field in FIELDS else "other_field"
+                _note(webhook, name, waba_id=waba_id, event=_event(value))
+            elif isinstance(value, dict):
+                _read_messages(value, webhook, waba_id=waba_id)
+            else:
+                _note(webhook, "bad_value", waba_id=waba_id)
+    return webhook
+
+
+def _read_messages(value: _Object, webhook: Webhook, *, waba_id: str) -> None:
+    metadata = value.get("metadata")
+    number = _id(metadata.get("phone_number_id")) if isinstance(metadata, dict) else ""
+    if not number:
+        _note(webhook, "no_number", waba_id=waba_id)
+        return
+    if messages := value.get("messages"):
+        contacts = _by_address(value.get("contacts"))
+        for message in _objects(messages, webhook, waba_id=waba_id):
+            read = _message(message, contacts)
+            if isinstance(read, str):
+                _note(webhook, read, waba_id=waba_id)
+            else:
+                webhook.messages.append(Parsed(number, *read))
+    if statuses := value.get("statuses"):
+        for status in _objects(statuses, webhook, waba_id=waba_id):
+            seen = _status(status, number)
+            if isinstance(seen, str):
+                _note(webhook, seen, waba_id=waba_id)
+            else:
+                webhook.statuses.append(seen)
+    if value.get("errors"):
+        _note(webhook, "errors", waba_id=waba_id)
+
+
+# ------------------------------------------------------------------ messages
+
+
+def _message(message: _Object, contacts: _Contacts) -> tuple[Sender, Heard] | str:
+    """The sender and what they said, or the name of the notice that says why there is none."""
+    wamid = Wamid(_id(message.get("id")))
+    if not wamid:
+        return "message_without_id"
+    if message.get("group_id"):
+        # An answer would go to the person in private, who spoke to a group.
+        return "group_message"
+    kind = message.get("type")
+    kind = kind if isinstance(kind, str) else ""
+    sender = _mover(message) if kind == "system" else _sender(message, contacts)
+    if sender is None:
+        return "message_without_sender"
+    reader = _READERS.get(kind)
+    said = reader(message, message.get(kind)) if reader is not None else None
+    if said is None:
+        said = _Said("unsupported", text=kind if _WORD.fullmatch(kind) else "unknown")
+    heard = Heard(
+        id=wamid,
+        at=_at(message.get("timestamp")),
+        kind=said.kind,
+        text=said.text,
+        choice=said.choice,
+        reply_to=said.reply_to or _context(message),
+        media=said.media,
+        place=said.place,
+        phone=said.phone,
+        form=said.form,
+    )
+    return sender, heard
+
+
+class _Said(Struct, frozen=True):
+    """The part of a `Heard` that depends on the message's type."""
+
+    kind: HeardKind
+    text: str = ""
+    choice: str = ""
+    reply_to: Wamid = Wamid("")
+    media: Attachment | None = None
+    place: Location | None = None
+    phone: str = ""
+    form: Raw = NO_JSON
+
+
+# Reads the body of one type of message: (the whole message, the value under the type's own key).
+# None = it cannot be read, so the message is told as unsupported under its type's name.
+_Reader = Callable[[_Object, object], _Said | None]
+
+
+def _text(_message: _Object, body: object) -> _Said | None:
+    text = _str(_get(body, "body"))
+    return _Said("text", text=text) if text else None
+
+
+def _media(message: _Object, body: object) -> _Said | None:
+    media_id = _id(_get(body, "id"))
+    if not media_id:
+        return None  # Meta could not fetch it (131052), or it was over 100 MB
+    kind: MediaKind
+    match message.get("type"):
+        case "image":
+            kind = "image"
+        case "video":
+            kind = "video"
+        case "document":
+            kind = "document"
+        case "sticker":
+            kind = "sticker"
+        case _:
+            kind = "voice" if _get(body, "voice") is True else "audio"
+    attachment = Attachment(
+        kind=kind,
+        id=media_id,
+        mime=_short(_get(body, "mime_type")),
+        name=_short(_get(body, "filename")),
+        sha256=_short(_get(body, "sha256")),
+    )
+    return _Said("media", text=_str(_get(body, "caption")), media=attachment)
+
+
+def _location(_message: _Object, body: object) -> _Said | None:
+    latitude = _degrees(_get(body, "latitude"), 90.0)
+    longitude = _degrees(_get(body, "longitude"), 180.0)
+    if latitude is None or longitude is None:
+        return None
+    place = Location(
+        latitude=latitude,
+        longitude=longitude,
+        name=_str(_get(body, "name")),
+        address=_str(_get(body, "address")),
+    )
+    return _Said("place", place=place)
+
+
+def _contacts(_message: _Object, body: object) -> _Said | None:
+    cards = [card for card in _list(body) if isinstance(card, dict)]
+    if not cards:
+        return None
+    for card in cards:
+        # Any other card may be anybody's: only WhatsApp's own answer to a request is the sender's phone.
+        if card.get("origin") == "contact_request":
+            for phone in _list(card.get("phones")):
+                for key in ("wa_id", "phone"):
+                    if number := _PHONE.fullmatch(re.sub(r"[ ().-]", "", _id(_get(phone, key)))):
+                        return _Said("contacts", phone=number[1])
+    return _Said("contacts")
+
+
+def _interactive(_message: _Object, body: object) -> _Said | None:
+    match _get(body, "type"):
+        case "button_reply":
+            return _chosen("tap", _get(body, "button_reply"))
+        case "list_reply":
+            return _chosen("row", _get(body, "list_reply"))
+        case "nfm_reply":
+            return _form(_get(body, "nfm_reply"))
+        case str(other) if _WORD.fullmatch(other):
+            return _Said("unsupported", text=other)
+        case _:
+            return None
+
+
+def _chosen(kind: HeardKind, reply: object) -> _Said | None:
+    choice = _str(_get(reply, "id"))
+    return _Said(kind, choice=choice, text=_str(_get(reply, "title"))) if choice else None
+
+
+def _form(reply: object) -> _Said | None:
+    response = _get(reply, "response_json")
+    if isinstance(response, str):
+        try:
+            response = _decode(response.encode())
+        except MalformedError:
+            return None
+    if not isinstance(response, dict):
+        return None
+    form = Raw(msgspec.json.encode(response))
+    return _Said("form", text=_str(_get(reply, "body")), form=form)
+
+
+def _button(_message: _Object, body: object) -> _Said | None:
+    text = _str(_get(body, "text"))
+    choice = _str(_get(body, "payload")) or text  # Meta: the payload defaults to the label
+    return _Said("tap", choice=choice, text=text) if choice else None
+
+
+def _order(_message: _Object, body: object) -> _Said | None:
+    return _Said("order", text=_str(_get(body, "text"))) if isinstance(body, dict) else None
+
+
+def _reaction(_message: _Object, body: object) -> _Said | None:
+    about = Wamid(_id(_get(body, "message_id")))
+    return _Said("reaction", text=_str(_get(body, "emoji")), reply_to=about) if about else None
+
+
+def _system(_message: _Object, body: object) -> _Said | None:
+    what = _get(body, "type")
+    named = isinstance(what, str) and _WORD.fullmatch(what)
+    return _Said("system", text=str(what)) if named else None
+
+
+def _welcome(_message: _Object, _body: object) -> _Said | None:
+    return _Said("welcome")
+
+
+def _unsupported(_message: _Object, body: object) -> _Said | None:
+    what = _get(body, "type")
+    named = isinstance(what, str) and _WORD.fullmatch(what)
+    return _Said("unsupported", text=str(what) if named else "unknown")
+
+
+def _changed(message: _Object, body: object) -> _Said | None:
+    # Only numbers shared with the WhatsApp Business app get these; the flows do not take words back yet.
+    original = Wamid(_id(_get(body, "original_message_id")))
+    return _Said("unsupported", text=str(message.get("type")), reply_to=original)
+
+
+_READERS: Final[dict[str, _Reader]] = {
+    "text": _text,
+    "image": _media,
+    "audio": _media,
+    "video": _media,
+    "document": _media,
+    "sticker": _media,
+    "location": _location,
+    "contacts": _contacts,
+    "interactive": _interactive,
+    "button": _button,
+    "order": _order,
+    "reaction": _reaction,
+    "system": _system,
+    "request_welcome": _welcome,
+    "unsupported": _unsupported,
+    "edit": _changed,
+    "revoke": _changed,
+}
+
+
+# ------------------------------------------------------------------ addresses
+
+
+def _address(values: Iterable[object]) -> tuple[str, str]:
+    """(wa_id, bsuid) found among the values, whatever their keys promised."""
+    wa_id = bsuid = ""
+    for value in values:
+        text = _id(value)
+        if not text:
+            continue
+        if not wa_id and (phone := _PHONE.fullmatch(text)):
+            wa_id = phone[1]
+        elif not bsuid and BSUID.fullmatch(text):
+            bsuid = text
+    return wa_id, bsuid
+
+
+def _by_address(contacts: object) -> _Contacts:
+    """`contacts` is not aligned with `messages` in a batch: a contact is found by address only."""
+    found: _Contacts = {}
+    for contact in _list(contacts):
+        wa_id, bsuid = _address((_get(contact, "wa_id"), _get(contact, "user_id")))
+        if not wa_id and not bsuid:
+            continue
+        profile = _get(contact, "profile")
+        sender = Sender(
+            wa_id=wa_id,
+            bsuid=bsuid,
+            name=_short(_get(profile, "name")),
+            username=_short(_get(profile, "username")),
+        )
+        if bsuid:
+            found[bsuid] = sender
+        if wa_id:
+            found[wa_id] = sender
+    return found
+
+
+def _sender(message: _Object, contacts: _Contacts) -> Sender | None:
+    wa_id, bsuid = _address((message.get("from"), message.get("from_user_id")))
+    contact = contacts.get(bsuid) or contacts.get(wa_id)
+    if contact is None:
+        return Sender(wa_id=wa_id, bsuid=bsuid) if wa_id or bsuid else None
+    if (bsuid and contact.bsuid and bsuid != contact.bsuid) or (
+        wa_id and contact.wa_id and wa_id != contact.wa_id
+    ):
+        # The two disagree about one of the addresses: the message knows best who wrote it.
+        return Sender(wa_id=wa_id, bsuid=bsuid)
+    if (wa_id, bsuid) == (contact.wa_id, contact.bsuid):
+        return contact
+    return Sender(
+        wa_id=wa_id or contact.wa_id,
+        bsuid=bsuid or contact.bsuid,
+        name=contact.name,
+        username=contact.username,
+    )
+
+
+def _mover(message: _Object) -> Sender | None:
+    """Whom a system message is about, under their *old* addresses.
+
+    Number and BSUID change together, and numbers are recycled: a new address must never be joined to the
+    old ones by this event alone. The new ones are used only when no old one was given.
+    """
+    system = message.get("system")
+    new = {_id(_get(system, "user_id")), _id(_get(system, "wa_id"))}
+    old = (
+        message.get("from"),
+        message.get("from_user_id"),
+        _get(system, "previous_user_id"),
+        _get(system, "customer"),
+    )
+    wa_id, bsuid = _address([value for value in old if _id(value) not in new])
+    if not wa_id and not bsuid:
+        wa_id, bsuid = _address(new)
+    return Sender(wa_id=wa_id, bsuid=bsuid) if wa_id or bsuid else None
+
+
+# ------------------------------------------------------------------ statuses
+
+
+def _status(status: _Object, number: str) -> Status | str:
+    wamid = Wamid(_id(status.get("id")))
+    if not wamid:
+        return "status_without_id"
+    word = status.get("status")
+    kind = _STATUSES.get(word) if isinstance(word, str) else None
+    if kind is None:
+        return "other_status"
+    item = _id(status.get("biz_opaque_callback_data"))
+    pricing = status.get("pricing")
+    code = 0
+    if kind == "failed":
+        for error in _list(status.get("errors")):
+            code = code or _int(_get(error, "code"))
+    return Status(
+        phone_number_id=number,
+        wamid=wamid,
+        status=kind,
+        at=_at(status.get("timestamp")),
+        item=ItemId(item if item and _ITEM.fullmatch(item) else ""),
+        category=_short(_get(pricing, "category")) if pricing else "",
+        price_type=_short(_get(pricing, "type")) if pricing else "",
+        code=code,
+    )
+
+
+_STATUSES: Final[dict[str, StatusKind]] = {kind: kind for kind in get_args(StatusKind)}
+
+
+# ------------------------------------------------------------------ values of any shape
+
+
+def _get(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _objects(items: object, webhook: Webhook, *, waba_id: str = "") -> Iterator[_Object]:
+    """The objects of a list; anything else in it, or in place of it, is noted."""
+    if isinstance(items, dict):
+        items = [items]  # a list of one, as some gateways write it
+    if not isinstance(items, list):
+        _note(webhook, "bad_value", waba_id=waba_id)
+        return
+    for item in items:
+        if isinstance(item, dict):
+            yield item
+        else:
+            _note(webhook, "bad_value", waba_id=waba_id)
+
+
+def _str(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    # A number where a text belongs is still readable; a flag is not.
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _short(value: object) -> str:
+    return _str(value)[:NAME_CHARS_MAX]
+
+
+def _id(value: object) -> str:
+    """An identifier: a short text without blanks, or a number; empty when it is neither."""
+    if isinstance(value, str):
+        return value if len(value) <= ID_CHARS_MAX and value.strip() == value else ""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _int(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 10**15 else 0
+    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else 0
+
+
+def _at(value: object) -> int:
+    """Seconds since the epoch; 0 when Meta gave no time that makes sense, so that no window opens by it."""
+    at = _int(value) if not isinstance(value, float) else int(value) if math.isfinite(value) else 0
+    if at >= _MS_FROM:
+        at //= 1000
+    return at if 0 < at < _AT_MAX else 0
+
+
+def _degrees(value: object, limit: float) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        degrees = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return degrees if abs(degrees) <= limit else None  # false for NaN
+
+
+def _context(message: _Object) -> Wamid:
+    return Wamid(_id(_get(message.get("context"), "id")))
+
+
+def _event(value: object) -> str:
+    event = _get(value, "event")
+    return event if isinstance(event, str) and _WORD.fullmatch(event) else ""
+
+
+def _note(webhook: Webhook, name: str, *, waba_id: str = "", event: str = "") -> None:
+    if len(webhook.notices) < NOTICES_MAX:
+        webhook.notices.append(Notice(name, waba_id=waba_id, event=event))
+
+
+# ------------------------------------------------------------------ bytes
+
+# An escaped NUL, which PostgreSQL cannot store, with the escaped backslashes before it.
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+
+
+def _decode(body: bytes) -> object:
+    """The JSON value, without NULs.
+
+    Raises:
+        MalformedError: it is not JSON.
+    """
+    if b"\\u0000" in body:
+        body = _NUL.sub(rb"\1", body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _mend(body)
+
+
+def _mend(body: bytes) -> object:
+    """Reads what a strict decoder refuses as a whole because of one bad value deep inside.
+
+    That is: bytes that are no UTF-8, half of an emoji, numbers out of range, control characters, nesting
+    beyond all use.
+    """
+    try:
+        text = _pruned(body.decode("utf-8-sig", errors="replace"))
+        value = json.loads(
+            text,
+            strict=False,
+            parse_int=lambda digits: int(digits) if len(digits) < 19 else 0,
+            parse_float=lambda digits: number if math.isfinite(number := float(digits)) else 0,
+            parse_constant=lambda _name: None,
+        )
+        # Half an emoji (a lone surrogate) is a legal escape in JSON and an illegal character in UTF-8.
+        clean = json.dumps(value, ensure_ascii=False).encode(errors="replace")
+        return msgspec.json.decode(_NUL.sub(rb"\1", clean))
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("not JSON") from error
+
+
+def _pruned(text: str) -> str:
+    """The text with every value deeper than `DEPTH_MAX` replaced by null."""
+    depth, kept, start = 0, [], 0
+    for token in _BRACKETS.finditer(text):
+        match token[0]:
+            case "[" | "{":
+                if depth == DEPTH_MAX:
+                    kept.append(text[start : token.start()] + "null")
+                depth += 1
+            case "]" | "}":
+                depth -= 1
+                if depth == DEPTH_MAX:
+                    start = token.end()
+            case _:
+                pass
+    if depth > DEPTH_MAX:
+        return text
+    return "".join([*kept, text[start:]])

@@ -1,0 +1,410 @@
+"""The control API, for the page and for tests. JSON in and out, times in ms since the epoch.
+
+    GET  /api/state                         numbers, people, chats, faults, templates, now_ms, may_shift, pending
+    POST /api/people                        {name, wa_id?, username?, hides_phone?} -> person
+    GET  /api/chats                         summaries of all chats
+    GET  /api/chats/{number}/{person}       {chat, messages}: oldest first
+    POST /api/chats/{number}/{person}/messages   what the person does -> message; `type` is one of
+             text {body, quotes?, ad?} · tap {message, id} (button or row of an interactive message, or the label of
+             a template's button) · image {caption?} · voice {seconds?} · sticker · location {latitude, longitude,
+             name?, address?} · contacts {name, phone} · reaction {message, emoji} · unsupported {kind?}
+    POST /api/chats/{number}/{person}/watch {watching}: the person opens the chat (and reads it), or leaves it
+    GET  /api/faults/{number}               the faults of a number
+    PUT  /api/faults/{number}               some of the fields of `faults.Faults`; the others stay
+    PUT  /api/templates/{number}            a template (fields of `templates.Template`): added or replaced
+    POST /api/shift                         {ms}: moves the time forward
+    POST /api/reset                         {}: forgets people, chats, faults and counts
+    GET  /api/truth                         {world: what was heard and taken, by person; posted: webhooks; pending}
+    POST /api/inject                        a JSON object, as it is: signed and posted to the bot as a webhook
+    GET  /api/events                        server-sent events; see `feed`
+
+A request with a body must be of type application/json: a foreign page cannot send that without asking first.
+Errors are {error} with 400 (it cannot be done) or 409 (the time cannot be moved); 415 for another type.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from handlers.ports import Clock
+from handlers.whatsapp.emulator.content import (
+    Buttons,
+    Card,
+    Heard,
+    Menu,
+    Notice,
+    Picture,
+    Place,
+    QuickReply,
+    Reaction,
+    Sticker,
+    Tapped,
+    Text,
+    Unsupported,
+    Voice,
+)
+from handlers.whatsapp.emulator.faults import Board, Faults
+from handlers.whatsapp.emulator.feed import Feed, PersonAdded, Reload, TimeMoved
+from handlers.whatsapp.emulator.phones import Phones
+from handlers.whatsapp.emulator.templates import Template
+from handlers.whatsapp.emulator.waits import Chores, Waits
+from handlers.whatsapp.emulator.webhooks import Posted, Webhooks
+from handlers.whatsapp.emulator.world import (
+    Message,
+    Number,
+    NumberId,
+    Person,
+    PersonId,
+    Summary,
+    Truth,
+    World,
+    WorldError,
+)
+
+HEARTBEAT_S: Final = 15.0  # ours: shorter than the idle limit of proxies
+SHIFT_MAX_MS: Final = 400 * 24 * 3_600_000
+
+T = TypeVar("T")
+
+OnShift = Callable[[int], Awaitable[None]]
+"""Moves every clock that has to go along by so many ms."""
+
+
+# ------------------------------------------------------------------ what is asked
+
+
+class NewPerson(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    wa_id: str = ""
+    username: str = ""
+    hides_phone: bool = False
+
+
+class Write(Text, frozen=True, tag="text", kw_only=True):
+    quotes: str = ""
+    ad: bool = False
+
+
+class Tap(Struct, frozen=True, tag="tap"):
+    message: str
+    id: str
+
+
+Act = Write | Tap | Picture | Voice | Sticker | Place | Card | Reaction | Unsupported
+
+
+class Watch(Struct, frozen=True):
+    watching: bool
+
+
+class Shift(Struct, frozen=True):
+    ms: int
+
+
+_NEW_PERSON: Final[Decoder[NewPerson]] = Decoder(NewPerson)
+_ACT: Final[Decoder[Act]] = Decoder(Act)
+_WATCH: Final[Decoder[Watch]] = Decoder(Watch)
+_SHIFT: Final[Decoder[Shift]] = Decoder(Shift)
+_TEMPLATE: Final[Decoder[Template]] = Decoder(Template)
+_CHANGES: Final[Decoder[dict[str, int]]] = Decoder(dict[str, int])
+_OBJECT: Final[Decoder[dict[str, object]]] = Decoder(dict[str, object])
+
+
+# ------------------------------------------------------------------ what is answered
+
+
+class FaceOfNumber(Struct, frozen=True):
+    """A number without its token."""
+
+    id: NumberId
+    display_phone: str
+    name: str
+
+
+class State(Struct, frozen=True):
+    now_ms: int
+    may_shift: bool
+    pending: int
+    numbers: list[FaceOfNumber]
+    people: list[Person]
+    chats: list[Summary]
+    faults: dict[NumberId, Faults]
+    templates: dict[NumberId, list[Template]]
+
+
+class Chat(Struct, frozen=True):
+    chat: Summary
+    messages: list[Message]
+
+
+class Report(Struct, frozen=True):
+    world: Truth
+    posted: Posted
+    pending: int
+    """Tasks under way: webhooks, statuses to come. 0 = everything has settled."""
+
+
+class Control:
+    """Answers the page and the tests."""
+
+    def __init__(
+        self,
+        *,
+        world: World,
+        phones: Phones,
+        webhooks: Webhooks,
+        faults: Board,
+        feed: Feed,
+        clock: Clock,
+        waits: Waits,
+        chores: Chores,
+        on_shift: OnShift | None,
+    ) -> None:
+        self._world = world
+        self._phones = phones
+        self._webhooks = webhooks
+        self._faults = faults
+        self._feed = feed
+        self._clock = clock
+        self._waits = waits
+        self._chores = chores
+        self._on_shift = on_shift
+
+    def routes(self) -> list[web.RouteDef]:
+        chat = "/api/chats/{number}/{person}"
+        return [
+            web.get("/api/state", self._state),
+            web.post("/api/people", _refusing(self._add_person)),
+            web.get("/api/chats", self._chats),
+            web.get(chat, _refusing(self._chat)),
+            web.post(chat + "/messages", _refusing(self._act)),
+            web.post(chat + "/watch", _refusing(self._watch)),
+            web.get("/api/faults/{number}", _refusing(self._get_faults)),
+            web.put("/api/faults/{number}", _refusing(self._put_faults)),
+            web.put("/api/templates/{number}", _refusing(self._put_template)),
+            web.post("/api/shift", _refusing(self._shift)),
+            web.post("/api/reset", _refusing(self._reset)),
+            web.get("/api/truth", self._truth),
+            web.post("/api/inject", _refusing(self._inject)),
+            web.get("/api/events", self._events),
+        ]
+
+    # -------------------------------------------------------------- people and chats
+
+    async def _state(self, request: web.Request) -> web.Response:
+        numbers = self._world.numbers
+        return _json(
+            State(
+                now_ms=self._clock.now_ms(),
+                may_shift=self._on_shift is not None,
+                pending=self._chores.pending,
+                numbers=[_face(number) for number in numbers.values()],
+                people=[person for person in self._world.people.values() if person.on_whatsapp],
+                chats=self._listed(),
+                faults={number: self._faults.of(number) for number in numbers},
+                templates={
+                    key: list(self._world.templates(number.waba_id))
+                    for key, number in numbers.items()
+                },
+            )
+        )
+
+    async def _add_person(self, request: web.Request) -> web.Response:
+        asked = await _body(request, _NEW_PERSON)
+        if not asked.name.strip() or (asked.wa_id and not asked.wa_id.isdecimal()):
+            raise WorldError("a name, and a phone of digits")
+        person = self._world.add_person(
+            asked.name.strip(),
+            wa_id=asked.wa_id,
+            username=asked.username,
+            hides_phone=asked.hides_phone,
+        )
+        self._feed.tell(PersonAdded(person))
+        return _json(person, HTTPStatus.CREATED)
+
+    async def _chats(self, request: web.Request) -> web.Response:
+        return _json(self._listed())
+
+    def _listed(self) -> list[Summary]:
+        return [
+            chat for chat in self._world.summaries() if self._world.people[chat.person].on_whatsapp
+        ]
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        number, person = _pair(request)
+        return _json(
+            Chat(
+                chat=self._world.summary(number, person),
+                messages=list(self._world.messages(number, person)),
+            )
+        )
+
+    async def _act(self, request: web.Request) -> web.Response:
+        number, person = _pair(request)
+        act = await _body(request, _ACT)
+        match act:
+            case Write():
+                message = self._phones.write(
+                    number, person, Text(act.body), quotes=act.quotes, ad=act.ad
+                )
+            case Tap():
+                tapped = self._world.message(act.message)
+                if tapped is None or (tapped.number, tapped.person) != (number, person):
+                    raise WorldError("no such message in this chat")
+                message = self._phones.write(
+                    number, person, _tapped(tapped, act.id), quotes=tapped.wamid
+                )
+            case _:
+                message = self._phones.write(number, person, act)
+        return _json(message, HTTPStatus.CREATED)
+
+    async def _watch(self, request: web.Request) -> web.Response:
+        number, person = _pair(request)
+        watching = (await _body(request, _WATCH)).watching
+        self._phones.watch(number, person, watching=watching)
+        return _json(self._world.summary(number, person))
+
+    # -------------------------------------------------------------- faults, templates, time
+
+    async def _get_faults(self, request: web.Request) -> web.Response:
+        return _json(self._faults.of(self._number(request)))
+
+    async def _put_faults(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        return _json(self._faults.change(number, await _body(request, _CHANGES)))
+
+    async def _put_template(self, request: web.Request) -> web.Response:
+        number = self._world.numbers[self._number(request)]
+        template = await _body(request, _TEMPLATE)
+        self._world.put_template(number.waba_id, template)
+        return _json(template)
+
+    async def _shift(self, request: web.Request) -> web.Response:
+        ms = (await _body(request, _SHIFT)).ms
+        if not 0 < ms <= SHIFT_MAX_MS:
+            raise WorldError("time goes forward, and by at most 400 days")
+        if self._on_shift is None:
+            return _error("this clock cannot be moved", HTTPStatus.CONFLICT)
+        await self._on_shift(ms)
+        self._waits.moved()
+        self._feed.tell(TimeMoved(self._clock.now_ms()))
+        return _json({"now_ms": self._clock.now_ms()})
+
+    async def _reset(self, request: web.Request) -> web.Response:
+        await _body(request, _OBJECT)
+        await self._chores.stop()
+        self._webhooks.reset()
+        self._world.reset()
+        self._faults.clear()
+        self._feed.tell(Reload())
+        return _json({})
+
+    # -------------------------------------------------------------- truth
+
+    async def _truth(self, request: web.Request) -> web.Response:
+        return _json(Report(self._world.truth(), self._webhooks.posted, self._chores.pending))
+
+    async def _inject(self, request: web.Request) -> web.Response:
+        await _body(request, _OBJECT)
+        self._webhooks.put_raw(await request.read())
+        return _json({}, HTTPStatus.ACCEPTED)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        page = self._feed.join()
+        try:
+            await stream.prepare(request)
+            await stream.write(b"retry: 1000\n\n")
+            while True:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        line = await page.get()
+                except TimeoutError:
+                    line = b": still here\n\n"
+                if line is None:
+                    return stream
+                await stream.write(line)
+        except ConnectionError:
+            return stream
+        finally:
+            self._feed.leave(page)
+
+    def _number(self, request: web.Request) -> NumberId:
+        number = NumberId(request.match_info["number"])
+        if number not in self._world.numbers:
+            raise WorldError("no such number")
+        return number
+
+
+# ------------------------------------------------------------------ serving it
+
+
+def _tapped(message: Message, key: str) -> Heard:
+    """What the person sends by tapping `key` on a message of the business."""
+    match message.content:
+        case Buttons(buttons=buttons):
+            for button in buttons:
+                if button.id == key:
+                    return Tapped("button_reply", button.id, button.title)
+        case Menu(sections=sections):
+            for row in (row for section in sections for row in section.rows):
+                if row.id == key:
+                    return Tapped("list_reply", row.id, row.title, row.description)
+        case Notice(buttons=quick):
+            for each in quick:
+                if each.kind == "QUICK_REPLY" and each.title == key:
+                    return QuickReply(each.value, each.title)
+        case _:
+            pass
+    raise WorldError("that message has no such button")
+
+
+def _pair(request: web.Request) -> tuple[NumberId, PersonId]:
+    return NumberId(request.match_info["number"]), PersonId(request.match_info["person"])
+
+
+def _face(number: Number) -> FaceOfNumber:
+    return FaceOfNumber(number.id, number.display_phone, number.name)
+
+
+async def _body(request: web.Request, decoder: Decoder[T]) -> T:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType
+    return decoder.decode(await request.read())
+
+
+def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(value), content_type="application/json", status=status
+    )
+
+
+def _error(problem: str, status: HTTPStatus) -> web.Response:
+    return _json({"error": problem}, status)
+
+
+_Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _refusing(answer: _Answer) -> _Answer:
+    """What a person cannot do, or what was not understood, is answered with 400."""
+
+    async def refusing(request: web.Request) -> web.StreamResponse:
+        try:
+            return await answer(request)
+        except (WorldError, msgspec.DecodeError) as error:
+            return _error(str(error), HTTPStatus.BAD_REQUEST)
+
+    return refusing

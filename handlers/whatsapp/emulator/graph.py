@@ -1,0 +1,293 @@
+"""The Graph API as the bot sees it: sending, reading, templates; with Meta's errors and the faults on demand.
+
+POST /{version}/{phone_number_id}/messages      send · mark read · typing
+GET  /{version}/{waba_id}/message_templates     ?name= &limit= &after=
+GET  /{version}/{waba_id}/subscribed_apps
+GET  /{version}/{phone_number_id}               ?fields=
+"""
+
+import secrets
+import socket
+import struct
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from handlers.ports import Clock
+from handlers.whatsapp.emulator.content import Notice
+from handlers.whatsapp.emulator.errors import HTTP_STATUS, GraphError, title_of
+from handlers.whatsapp.emulator.faults import Board
+from handlers.whatsapp.emulator.phones import Phones
+from handlers.whatsapp.emulator.sends import JSON, ReadReceipt, read_request
+from handlers.whatsapp.emulator.templates import Template
+from handlers.whatsapp.emulator.waits import Waits
+from handlers.whatsapp.emulator.world import Number, NumberId, Send, World
+
+PAGE_OF_TEMPLATES: Final = 25  # Meta's default
+_BAD_GATEWAY: Final = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>Sorry, something went wrong.</h1></body></html>"
+
+
+class Graph:
+    """Answers the bot."""
+
+    def __init__(
+        self, *, world: World, phones: Phones, faults: Board, clock: Clock, waits: Waits
+    ) -> None:
+        self._world = world
+        self._phones = phones
+        self._faults = faults
+        self._clock = clock
+        self._waits = waits
+
+    def routes(self) -> list[web.RouteDef]:
+        version = r"/{version:v\d+\.\d+}"
+        return [
+            web.post(version + r"/{id:\d+}/messages", self._messages),
+            web.get(version + r"/{id:\d+}/message_templates", self._templates),
+            web.get(version + r"/{id:\d+}/subscribed_apps", self._subscribed_apps),
+            web.get(version + r"/{id:\d+}", self._number),
+        ]
+
+    # -------------------------------------------------------------- messages
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        number = NumberId(request.match_info["id"])
+        body = await request.read()
+        if number in self._world.numbers and (broken := await self._broken(number)) is not None:
+            return broken
+        try:
+            asked = self._read(request, number, body)
+            if isinstance(asked, ReadReceipt):
+                self._phones.read_by_business(number, asked.message_id, typing=asked.typing)
+                return web.json_response({"success": True})
+            return await self._send(request, number, asked)
+        except GraphError as error:
+            return _refusal(error)
+
+    async def _broken(self, number: NumberId) -> web.Response | None:
+        """What goes wrong before anything is looked at."""
+        if slow_ms := self._faults.of(number).slow_ms:
+            await self._waits.during(slow_ms)
+        if self._faults.take(number, "http_502"):
+            return web.Response(
+                status=HTTPStatus.BAD_GATEWAY, text=_BAD_GATEWAY, content_type="text/html"
+            )
+        if self._faults.take(number, "http_500"):
+            return _refusal(GraphError(131000, "Something went wrong."))
+        if self._faults.take(number, "token_expired"):
+            return _refusal(GraphError(190, "Session has expired", subcode=463))
+        return None
+
+    def _read(self, request: web.Request, number: NumberId, raw: bytes) -> Send | ReadReceipt:
+        known = self._world.numbers.get(number)
+        if known is None:
+            raise _unknown_object(number)
+        _check_token(request, known)
+        try:
+            body = msgspec.json.decode(raw, type=JSON)
+        except msgspec.DecodeError as error:
+            raise GraphError(100, "The request body is no JSON object.") from error
+        try:
+            asked = read_request(body, lambda *key: self._world.template(known.waba_id, *key))
+        except GraphError as error:
+            self._world.refuse(error.code)
+            raise
+        for switch, code in (("pair_limit", 131056), ("throughput", 130429)):
+            if isinstance(asked, Send) and self._faults.take(number, switch):
+                self._world.refuse(code)
+                raise GraphError(code, "Too many messages in a short period of time.")
+        if "template" in body and self._faults.take(number, "template_paused"):
+            self._world.refuse(132015)
+            raise GraphError(132015, "The template is paused because of its quality.")
+        return asked
+
+    async def _send(self, request: web.Request, number: NumberId, send: Send) -> web.StreamResponse:
+        faults = self._faults.of(number)
+        try:
+            accepted = self._world.accept(
+                number,
+                send,
+                now_ms=self._clock.now_ms(),
+                fail_with=faults.fail_with,
+                window_error=faults.window_error != 0,
+            )
+        except GraphError as error:
+            if error.code == 131047:
+                self._faults.take(number, "window_error")  # only now is it used up
+            raise
+        if self._faults.take(number, "statuses_first"):
+            await self._phones.receive_at_once(accepted)
+        else:
+            self._phones.receive(accepted)
+        if self._faults.take(number, "reset"):
+            return _reset(request)
+        # Meta: both addresses may be given; the phone wins, and then no user_id is told.
+        contact = (
+            {"input": send.to, "wa_id": send.phone}
+            if send.phone
+            else {"input": send.bsuid, "user_id": send.bsuid}
+        )
+        message = {"id": accepted.message.wamid}
+        if isinstance(send.content, Notice):
+            message["message_status"] = "accepted"
+        return web.json_response(
+            {"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]}
+        )
+
+    # -------------------------------------------------------------- templates
+
+    async def _templates(self, request: web.Request) -> web.Response:
+        waba = request.match_info["id"]
+        try:
+            self._check_waba(request, waba)
+            limit = _count(request, "limit", PAGE_OF_TEMPLATES)
+            first = _count(request, "after", 0)
+        except GraphError as error:
+            return _refusal(error)
+        name = request.query.get("name", "")
+        found = [
+            template
+            for template in self._world.templates(waba)
+            if not name or template.name == name
+        ]
+        last = first + max(1, limit)
+        paging: JSON = {"cursors": {"before": str(first), "after": str(last)}}
+        if last < len(found):
+            paging["next"] = str(request.url.update_query(after=str(last)))
+        return web.json_response(
+            {"data": [_described(each) for each in found[first:last]], "paging": paging}
+        )
+
+    # -------------------------------------------------------------- number and account
+
+    async def _subscribed_apps(self, request: web.Request) -> web.Response:
+        try:
+            self._check_waba(request, request.match_info["id"])
+        except GraphError as error:
+            return _refusal(error)
+        app = {"id": "1", "name": "SmarterBot", "link": "https://example.com/"}
+        return web.json_response({"data": [{"whatsapp_business_api_data": app}]})
+
+    async def _number(self, request: web.Request) -> web.Response:
+        try:
+            known = self._world.numbers.get(NumberId(request.match_info["id"]))
+            if known is None:
+                raise _unknown_object(request.match_info["id"])
+            _check_token(request, known)
+        except GraphError as error:
+            return _refusal(error)
+        everything: JSON = {
+            "verified_name": known.name,
+            "display_phone_number": known.display_phone,
+            "quality_rating": "GREEN",
+            "code_verification_status": "VERIFIED",
+            "name_status": "APPROVED",
+            "health_status": {"can_send_message": "AVAILABLE", "entities": []},
+            "throughput": {"level": "STANDARD"},
+        }
+        asked = request.query.get("fields", ",".join(everything)).split(",")
+        return web.json_response(
+            {key: value for key, value in everything.items() if key in asked} | {"id": known.id}
+        )
+
+    def _check_waba(self, request: web.Request, waba: str) -> None:
+        numbers = [number for number in self._world.numbers.values() if number.waba_id == waba]
+        if not numbers:
+            raise _unknown_object(waba)
+        _check_token(request, *numbers)
+
+
+def _check_token(request: web.Request, *numbers: Number) -> None:
+    header = request.headers.get("Authorization", "")
+    token = (
+        header.removeprefix("Bearer ")
+        if header.startswith("Bearer ")
+        else request.query.get("access_token", "")
+    )
+    if token not in {number.token for number in numbers}:
+        raise GraphError(190, "Invalid OAuth access token - Cannot parse access token")
+
+
+def _count(request: web.Request, key: str, otherwise: int) -> int:
+    text = request.query.get(key, "")
+    if text and not text.isdigit():
+        raise GraphError(100, f"Param {key} must be an integer.")
+    return int(text) if text else otherwise
+
+
+def _unknown_object(name: str) -> GraphError:
+    return GraphError(
+        100,
+        f"Object with ID '{name}' does not exist, cannot be loaded due to missing permissions, or does not support this operation",
+        subcode=33,
+    )
+
+
+def _refusal(error: GraphError) -> web.Response:
+    """An error in Meta's shape."""
+    body: JSON = {
+        "message": f"(#{error.code}) {title_of(error.code)}",
+        "type": "OAuthException",
+        "code": error.code,
+    }
+    if error.details:
+        body["error_data"] = {"messaging_product": "whatsapp", "details": error.details}
+    if error.subcode:
+        body["error_subcode"] = error.subcode
+    body["fbtrace_id"] = "A" + secrets.token_urlsafe(16)
+    return web.json_response(
+        {"error": body}, status=HTTP_STATUS.get(error.code, HTTPStatus.BAD_REQUEST)
+    )
+
+
+def _reset(request: web.Request) -> web.Response:
+    """Tear the connection down as a broken network does: the caller sees a reset, and no answer."""
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()
+
+
+def _described(template: Template) -> JSON:
+    components: list[JSON] = []
+    if template.header:
+        components.append({"type": "HEADER", "format": template.header})
+    components.append({"type": "BODY", "text": template.body})
+    if template.footer:
+        components.append({"type": "FOOTER", "text": template.footer})
+    if template.buttons:
+        components.append(
+            {
+                "type": "BUTTONS",
+                "buttons": [
+                    _button(button.type, button.text, button.url) for button in template.buttons
+                ],
+            }
+        )
+    return {
+        "id": template.id,
+        "name": template.name,
+        "language": template.language,
+        "status": template.status,
+        "category": template.category,
+        "parameter_format": template.parameter_format,
+        "components": components,
+    }
+
+
+def _button(kind: str, text: str, url: str) -> JSON:
+    # Meta shows the copy-code button of an authentication template as a URL button.
+    if kind == "OTP":
+        return {
+            "type": "URL",
+            "text": text,
+            "url": "https://www.whatsapp.com/otp/code/?otp_type=COPY_CODE&code=otp{{1}}",
+        }
+    described: JSON = {"type": kind, "text": text}
+    if url:
+        described["url"] = url
+    return described

@@ -1,0 +1,35 @@
+// The control API. Every address is relative, so that the page works below any prefix.
+
+async function call(method, path, body) {
+  const answer = await fetch(`api/${path}`, {
+    method,
+    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+    keepalive: path.endsWith("/watch"),
+  });
+  const value = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(value.error ?? `${answer.status}`);
+  return value;
+}
+
+const chat = (number, person) => `chats/${encodeURIComponent(number)}/${encodeURIComponent(person)}`;
+
+export const api = {
+  state: () => call("GET", "state"),
+  truth: () => call("GET", "truth"),
+  addPerson: (person) => call("POST", "people", person),
+  chat: (number, person) => call("GET", chat(number, person)),
+  act: (number, person, act) => call("POST", `${chat(number, person)}/messages`, act),
+  watch: (number, person, watching) => call("POST", `${chat(number, person)}/watch`, { watching }),
+  setFaults: (number, changes) => call("PUT", `faults/${encodeURIComponent(number)}`, changes),
+  shift: (ms) => call("POST", "shift", { ms }),
+  reset: () => call("POST", "reset", {}),
+};
+
+/** Listen to what changes; the browser reconnects by itself. */
+export function listen({ onEvent, onOpen, onLost }) {
+  const source = new EventSource("api/events");
+  source.addEventListener("message", (event) => onEvent(JSON.parse(event.data)));
+  source.addEventListener("open", onOpen);
+  source.addEventListener("error", onLost);
+}

@@ -1,0 +1,160 @@
+// The bottom sheet (a dialog in the middle on a desktop): choosing from a list, adding a person, moving time.
+
+import { byId, el, icon } from "./dom.js";
+import { TEXTS } from "./texts.js";
+
+const sheet = byId("sheet");
+
+sheet.addEventListener("click", (event) => {
+  if (event.target === sheet) sheet.close();
+});
+
+/** Show a titled sheet; the focus goes back to where it was when it closes. */
+export function show(title, ...content) {
+  sheet.replaceChildren(
+    el(
+      "div",
+      { class: "sheet-box" },
+      el(
+        "header",
+        { class: "sheet-head" },
+        el("h2", { id: "sheet-title", text: title }),
+        el("button", { class: "round", type: "button", "aria-label": TEXTS.close, on: { click: close } }, icon("close")),
+      ),
+      ...content,
+    ),
+  );
+  sheet.showModal();
+}
+
+export const close = () => sheet.close();
+
+/** The rows of a list message; `chosen(row)` is called with the one tapped. */
+export function chooseRow(content, chosen) {
+  const groups = content.sections.map((section) =>
+    el(
+      "section",
+      { class: "rows" },
+      section.title && el("h3", { text: section.title }),
+      ...section.rows.map((row) =>
+        el(
+          "button",
+          { class: "row", type: "button", on: { click: () => (close(), chosen(row)) } },
+          el(
+            "span",
+            { class: "row-words" },
+            el("span", { class: "row-title", text: row.title }),
+            row.description && el("span", { class: "row-more", text: row.description }),
+          ),
+          el("span", { class: "radio", "aria-hidden": "true" }),
+        ),
+      ),
+    ),
+  );
+  show(content.button || TEXTS.choose, ...groups);
+}
+
+const EMOJIS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
+
+export function chooseEmoji(current, chosen) {
+  const buttons = EMOJIS.map((emoji) =>
+    el("button", { class: "emoji", type: "button", "aria-pressed": String(emoji === current), text: emoji, on: { click: () => (close(), chosen(emoji)) } }),
+  );
+  const remove = current && el("button", { class: "quiet", type: "button", text: TEXTS.react_remove, on: { click: () => (close(), chosen("")) } });
+  show(TEXTS.react, el("div", { class: "emojis" }, ...buttons), remove || "");
+}
+
+const field = (label, control) => el("label", { class: "field" }, el("span", { text: label }), control);
+
+const actions = (label) =>
+  el(
+    "div",
+    { class: "actions" },
+    el("button", { class: "quiet", type: "button", text: TEXTS.cancel, on: { click: close } }),
+    el("button", { class: "primary", text: label }),
+  );
+
+/** Ask for a person; `save` gets the API's body. */
+export function askPerson(suggestedPhone, save) {
+  const name = el("input", { name: "name", required: true, maxlength: 60, autocomplete: "off" });
+  const phone = el("input", { name: "phone", type: "tel", inputmode: "tel", value: suggestedPhone, pattern: "\\+?[0-9 ]{8,20}", required: true, autocomplete: "off" });
+  const username = el("input", { name: "username", pattern: "[a-z0-9._]{3,35}", autocomplete: "off", autocapitalize: "none" });
+  const phoneField = field(TEXTS.add_phone, phone);
+  const usernameField = field(TEXTS.add_username, username);
+  const choose = (byUsername) => {
+    phoneField.hidden = byUsername;
+    usernameField.hidden = !byUsername;
+    phone.required = !byUsername;
+    phone.disabled = byUsername;
+    username.required = byUsername;
+    username.disabled = !byUsername;
+  };
+  const kind = (value, label, checked) =>
+    el(
+      "label",
+      { class: "choice" },
+      el("input", { type: "radio", name: "kind", value, checked, on: { change: () => choose(value === "username") } }),
+      el("span", { text: label }),
+    );
+  const form = el(
+    "form",
+    {
+      class: "form",
+      on: {
+        submit: (event) => {
+          event.preventDefault();
+          const byUsername = username.required;
+          close();
+          save(
+            byUsername
+              ? { name: name.value.trim(), username: username.value, hides_phone: true }
+              : { name: name.value.trim(), wa_id: phone.value.replace(/\D/g, "") },
+          );
+        },
+      },
+    },
+    field(TEXTS.add_name, name),
+    el("fieldset", { class: "choices" }, el("legend", { text: TEXTS.add_kind }), kind("phone", TEXTS.add_with_phone, true), kind("username", TEXTS.add_by_username, false)),
+    phoneField,
+    usernameField,
+    actions(TEXTS.add_save),
+  );
+  choose(false);
+  show(TEXTS.add_title, form);
+  name.focus();
+}
+
+const UNITS = [
+  ["minutes", 60_000],
+  ["hours", 3_600_000],
+  ["days", 86_400_000],
+];
+
+/** Ask for how long to move the time. */
+export function askTime(move) {
+  const amount = el("input", { name: "amount", type: "number", min: 1, max: 400, step: 1, value: 3, required: true });
+  const unit = el("select", { name: "unit" }, ...UNITS.map(([name, ms]) => el("option", { value: ms, text: TEXTS[name], selected: name === "days" })));
+  const form = el(
+    "form",
+    {
+      class: "form",
+      on: {
+        submit: (event) => {
+          event.preventDefault();
+          close();
+          move(Number(amount.value) * Number(unit.value));
+        },
+      },
+    },
+    el("div", { class: "pair" }, field(TEXTS.amount, amount), field(TEXTS.unit, unit)),
+    actions(TEXTS.move_time),
+  );
+  show(TEXTS.time_forward, form);
+  amount.select();
+}
+
+/** Ask before something that cannot be undone. */
+export function confirm(title, body, label, act) {
+  const form = el("form", { class: "form", on: { submit: (event) => (event.preventDefault(), close(), act()) } }, el("p", { text: body }), actions(label));
+  show(title, form);
+}

@@ -1,0 +1,238 @@
+"""Webhook bodies as Meta v26.0 shapes them: one update each, and envelopes that hold several.
+
+Source: Cloud API, "messages webhook reference", "Business-scoped user IDs".
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from handlers.whatsapp.emulator.content import (
+    Buttons,
+    Card,
+    Link,
+    Menu,
+    Notice,
+    Picture,
+    Place,
+    QuickReply,
+    Reaction,
+    Sticker,
+    Tapped,
+    Text,
+    Unsupported,
+    Voice,
+)
+from handlers.whatsapp.emulator.errors import title_of
+from handlers.whatsapp.emulator.world import (
+    FREE_ENTRY_MS,
+    Mark,
+    Message,
+    Number,
+    NumberId,
+    Person,
+    PersonId,
+)
+
+JSON = dict[str, object]
+UPDATES_MAX: Final = 1_000  # Meta: in one webhook
+
+
+class Update(Struct, frozen=True, kw_only=True):
+    """One message or one status, on its way to the bot."""
+
+    number: NumberId
+    person: PersonId
+    wamid: str
+    is_status: bool
+    item: JSON
+    contact: JSON | None
+    """None where Meta leaves `contacts` out."""
+
+
+def heard(message: Message, *, number: Number, person: Person) -> Update:
+    """A person's message."""
+    item: JSON = {"id": message.wamid, "timestamp": _seconds(message.at_ms)}
+    if person.visible_wa_id:
+        item["from"] = person.visible_wa_id
+    item["from_user_id"] = person.bsuid(number.portfolio_id)
+    if message.quotes:
+        item["context"] = {"from": _digits(number.display_phone), "id": message.quotes}
+    if message.ad:
+        item["referral"] = _REFERRAL
+    item.update(_body(message))
+    return Update(
+        number=number.id,
+        person=person.id,
+        wamid=message.wamid,
+        is_status=False,
+        item=item,
+        contact=_contact(person, number, names=True),
+    )
+
+
+def status(message: Message, mark: Mark, *, number: Number, person: Person) -> Update:
+    """A step of one of our messages."""
+    bsuid = person.bsuid(number.portfolio_id)
+    failed = mark.status == "failed"
+    item: JSON = {"id": message.wamid, "status": mark.status, "timestamp": _seconds(mark.at_ms)}
+    if person.visible_wa_id or message.to_phone:
+        item["recipient_id"] = person.wa_id
+    # Meta: a failed message that was sent to a phone does not tell the user id.
+    if not (failed and message.to_phone):
+        item["recipient_user_id"] = bsuid
+    if message.opaque:
+        item["biz_opaque_callback_data"] = message.opaque
+    if failed:
+        item["errors"] = [_error(mark.code)]
+    # Meta: pricing comes with `sent` and one of delivered and read.
+    if message.price is not None and mark.status in {"sent", "delivered"}:
+        item["pricing"] = msgspec.to_builtins(message.price) | {"pricing_model": "PMP"}
+        if message.free_entry:
+            item["conversation"] = {
+                "id": hashlib.sha256(f"{number.id}/{person.id}".encode()).hexdigest()[:32],
+                "origin": {"type": "referral_conversion"},
+                "expiration_timestamp": _seconds(message.at_ms + FREE_ENTRY_MS),
+            }
+    return Update(
+        number=number.id,
+        person=person.id,
+        wamid=message.wamid,
+        is_status=True,
+        item=item,
+        # Meta: `contacts` is left out of a failed status, and names out of `sent`.
+        contact=None if failed else _contact(person, number, names=mark.status != "sent"),
+    )
+
+
+def envelope(number: Number, updates: Sequence[Update]) -> bytes:
+    """The body of one webhook.
+
+    Messages share a value, with each contact once and not in the order of the messages, as Meta warns; every
+    status of such a batch is a change of its own.
+    """
+    assert 0 < len(updates) <= UPDATES_MAX
+    messages = [update for update in updates if not update.is_status]
+    values: list[JSON] = []
+    if messages:
+        contacts = {update.person: update.contact for update in reversed(messages)}
+        values.append(
+            {"contacts": list(contacts.values()), "messages": [update.item for update in messages]}
+        )
+    for update in updates:
+        if update.is_status:
+            contact = {} if update.contact is None else {"contacts": [update.contact]}
+            values.append({**contact, "statuses": [update.item]})
+    metadata = {
+        "display_phone_number": _digits(number.display_phone),
+        "phone_number_id": number.id,
+    }
+    changes = [
+        {
+            "field": "messages",
+            "value": {"messaging_product": "whatsapp", "metadata": metadata, **value},
+        }
+        for value in values
+    ]
+    body = {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": number.waba_id, "changes": changes}],
+    }
+    return msgspec.json.encode(body)
+
+
+def _body(message: Message) -> JSON:
+    match message.content:
+        case Text(body):
+            return {"type": "text", "text": {"body": body}}
+        case Tapped(kind, key, title, description):
+            reply = {"id": key, "title": title} | (
+                {"description": description} if description else {}
+            )
+            return {"type": "interactive", "interactive": {"type": kind, kind: reply}}
+        case QuickReply(payload, text):
+            return {"type": "button", "button": {"payload": payload, "text": text}}
+        case Picture(caption):
+            medium = _medium(message, "image/jpeg") | ({"caption": caption} if caption else {})
+            return {"type": "image", "image": medium}
+        case Voice():
+            return {
+                "type": "audio",
+                "audio": _medium(message, "audio/ogg; codecs=opus") | {"voice": True},
+            }
+        case Sticker():
+            return {
+                "type": "sticker",
+                "sticker": _medium(message, "image/webp") | {"animated": False},
+            }
+        case Place(latitude, longitude, name, address):
+            named = {key: value for key, value in (("name", name), ("address", address)) if value}
+            return {
+                "type": "location",
+                "location": {"latitude": latitude, "longitude": longitude, **named},
+            }
+        case Card(name, phone):
+            card = {
+                "name": {"formatted_name": name, "first_name": name},
+                "phones": [
+                    {"phone": f"+{_digits(phone)}", "wa_id": _digits(phone), "type": "CELL"}
+                ],
+                "origin": "other",
+            }
+            return {"type": "contacts", "contacts": [card]}
+        case Reaction(wamid, emoji):
+            return {
+                "type": "reaction",
+                "reaction": {"message_id": wamid} | ({"emoji": emoji} if emoji else {}),
+            }
+        case Unsupported(kind):
+            return {
+                "type": "unsupported",
+                "errors": [_error(131051)],
+                "unsupported": {"type": kind},
+            }
+        case Buttons() | Menu() | Link() | Notice():
+            raise AssertionError("only a business says that")
+
+
+def _contact(person: Person, number: Number, *, names: bool) -> JSON:
+    contact: JSON = {"user_id": person.bsuid(number.portfolio_id)}
+    if person.visible_wa_id:
+        contact["wa_id"] = person.visible_wa_id
+    if names:
+        username = {"username": person.username} if person.username else {}
+        contact["profile"] = {"name": person.name, **username}
+    return contact
+
+
+def _medium(message: Message, mime_type: str) -> dict[str, object]:
+    digest = hashlib.sha256(message.wamid.encode()).digest()
+    return {"id": str(int.from_bytes(digest[:7])), "mime_type": mime_type, "sha256": digest.hex()}
+
+
+def _error(code: int) -> JSON:
+    title = title_of(code)
+    return {"code": code, "title": title, "message": title, "error_data": {"details": title}}
+
+
+def _seconds(ms: int) -> str:
+    return str(ms // 1000)
+
+
+def _digits(phone: str) -> str:
+    return "".join(filter(str.isdigit, phone))
+
+
+_REFERRAL: Final = {
+    "source_url": "https://fb.me/emulator",
+    "source_id": "120200000000000000",
+    "source_type": "ad",
+    "headline": "Panadería Sol",
+    "body": "Pan recién horneado",
+    "media_type": "image",
+    "image_url": "https://example.com/ad.jpg",
+    "ctwa_clid": "emulator",
+}

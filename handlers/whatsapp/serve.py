@@ -1,0 +1,338 @@
+"""Serves the lanes `wa/<conversation>`: sends what turns decided to say.
+
+The send API has no idempotency key. The item's lease is the record of "sending": whoever finds an item whose
+last holder vanished, or whose request broke off, first waits for a status that names the item. Only silence
+from a healthy intake allows a second request.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final, assert_never
+
+import msgspec
+import structlog
+
+from flows.dialog.content import Content, Template
+from flows.values.ids import ChannelId, Wamid
+from handlers.actions import MarkRead, Say, SendAction
+from handlers.events import Refused
+from handlers.journal import RefusedRecord, SentRecord
+from handlers.ports import (
+    Again,
+    Before,
+    Channel,
+    Clock,
+    Dead,
+    Directory,
+    Done,
+    Doubt,
+    IntakeHealth,
+    Item,
+    Limits,
+    Outcome,
+)
+from handlers.whatsapp import payload
+from handlers.whatsapp.client import Graph, GraphError, GraphFault, MaybeSentError, NotSentError
+from handlers.whatsapp.faults import Fault, Reaction
+from handlers.whatsapp.meter import Meter
+from handlers.whatsapp.pauses import Pauses
+
+RESET_DOUBT_MS: Final = 15_000  # after a broken request; statuses come within seconds
+OUTAGE_DOUBT_MS: Final = (
+    60_000  # after a crash or an outage of ours; Meta repeats webhooks with back-off
+)
+
+BACKOFF_MS: Final = 1_000
+BACKOFF_MS_MAX: Final = 300_000
+PAIR_DOUBLINGS_MAX: Final = 8  # Meta: 4^X s; X ends at 4, the pair has recovered long before
+UNREACHABLE_REST_MS: Final = 2_000
+NO_CHANNEL_MS: Final = 300_000
+
+CODE_AGE_MS_MAX: Final = 600_000  # a one-time code is of no use later
+TEMPLATE_AGE_MS_MAX: Final = 86_400_000  # what could not be sent for a day is not news any more
+
+RECEIPT_AGE_MS_MAX: Final = 180_000
+RECEIPT_S_MAX: Final = 5.0
+TYPING_S_MAX: Final = 1.0  # the dots must not come after the answer, nor the answer wait for them
+RECEIPTS_MAX: Final = 100  # under way at once; more are left out
+
+log = structlog.get_logger()
+
+_decoder: Final = msgspec.json.Decoder(SendAction)
+
+
+class WhatsAppSender:
+    """The handler of kind `wa`. `close` it at shutdown."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        directory: Directory,
+        limits: Limits,
+        intake: IntakeHealth,
+        clock: Clock,
+        meter: Meter,
+        jitter: Callable[[], float],
+        reset_doubt_ms: int = RESET_DOUBT_MS,
+        outage_doubt_ms: int = OUTAGE_DOUBT_MS,
+    ) -> None:
+        """`jitter`: evenly spread in [0, 1), e.g. `random.random`. The doubts are shorter only in trials."""
+        self._graph = graph
+        self._directory = directory
+        self._limits = limits
+        self._intake = intake
+        self._clock = clock
+        self._meter = meter
+        self._jitter = jitter
+        self._reset_doubt_ms = reset_doubt_ms
+        self._outage_doubt_ms = outage_doubt_ms
+        self._pauses = Pauses()
+        self._receipts: set[asyncio.Task[None]] = set()
+
+    @property
+    def kind(self) -> str:
+        return "wa"
+
+    async def serve(self, item: Item) -> Outcome:
+        try:
+            action = _decoder.decode(item.body)
+        except msgspec.MsgspecError:
+            return Dead("unreadable")
+        match action:
+            case Say():
+                return await self._say(action, item)
+            case MarkRead():
+                return await self._mark(action, item)
+            case _:
+                assert_never(action)
+
+    async def close(self) -> None:
+        """Give up the receipts that are still under way."""
+        for task in self._receipts:
+            task.cancel()
+        await asyncio.gather(*self._receipts, return_exceptions=True)
+
+    # -------------------------------------------------------------- messages
+
+    async def _say(self, say: Say, item: Item) -> Outcome:
+        if item.proof is not None:
+            return self._sent(say, item, Wamid(item.proof.decode()), proved=True)
+        if (unsettled := await self._settle(say, item)) is not None:
+            return unsettled
+        now = self._clock.now_ms()
+        if (early := say.not_before - now) > 0:
+            return Again(early, "pair_limit", counts=False)
+        content = say.content
+        if not isinstance(content, Template) and now >= say.open_until:
+            if say.instead is None:
+                return self._refused(say, item, "window_closed")
+            content = say.instead
+        if now - max(say.at, say.not_before) > _age_max(say, content):
+            return self._refused(say, item, "expired")
+        line = self._line(say.channel)
+        if isinstance(line, Again):
+            return line
+        channel, token = line
+        number, per_s = channel.phone_number_id, channel.throughput
+        if wait := self._pauses.wait_ms(number, token, now_ms=now):
+            return Again(self._spread(wait), "number_paused", counts=False)
+        if wait := await self._limits.take(f"number:{number}", per_s=per_s, burst=per_s):
+            self._pauses.give_back(number, now_ms=now)
+            return Again(wait, "number_limit", counts=False)
+        if say.reads:
+            self._beside(number, token, payload.receipt(say.reads, typing=False))
+        return await self._post(say, item, content, number=number, token=token)
+
+    async def _settle(self, say: Say, item: Item) -> Outcome | None:
+        """What to do about an earlier attempt that may have taken effect; None = it did not, go on."""
+        if item.before is Before.CLEAN:
+            return None
+        if item.before is Before.VANISHED:
+            return Doubt(self._outage_doubt_ms, "vanished")
+        # The time that the doubt asked for has passed: 15 s after a broken request, 60 s after a crash. It
+        # proves nothing if statuses could not come in. An intake that is up for less than 60 s was down
+        # meanwhile, which makes this an outage of ours: wait for what is missing.
+        missing = self._outage_doubt_ms - await self._intake.healthy_ms()
+        if missing > 0:
+            return Doubt(missing, "intake_gap")
+        if say.once:
+            return self._refused(say, item, "unconfirmed", dead=True)
+        return None
+
+    async def _post(
+        self, say: Say, item: Item, content: Content, *, number: str, token: str
+    ) -> Outcome:
+        body = payload.message(
+            content, to=say.to, recipient=say.recipient, item=item.id, quotes=say.quotes
+        )
+        try:
+            accepted = await self._graph.post_message(number, token, body)
+        except GraphFault as refusal:
+            return await self._react(refusal, say, item, content, number=number, token=token)
+        except NotSentError as error:
+            self._rest(number, token, "unreachable", rest_ms=UNREACHABLE_REST_MS)
+            log.warning("whatsapp.unreachable", item=item.id, error=str(error))
+            return Again(self._spread(UNREACHABLE_REST_MS), "unreachable", counts=False)
+        except MaybeSentError as error:
+            self._meter.count("whatsapp_send", "doubt")
+            log.warning("whatsapp.send_in_doubt", item=item.id, error=str(error))
+            return Doubt(self._reset_doubt_ms, "broken_request")
+        self._pauses.end(number)
+        self._meter.count("whatsapp_send", "held" if accepted.held else "accepted")
+        if accepted.held:
+            log.warning("whatsapp.held_for_quality", item=item.id)
+        if content is not say.content:
+            log.info("whatsapp.template_instead", item=item.id, ref=say.ref)
+        return self._sent(say, item, accepted.wamid)
+
+    async def _react(
+        self,
+        refusal: GraphFault,
+        say: Say,
+        item: Item,
+        content: Content,
+        *,
+        number: str,
+        token: str,
+    ) -> Outcome:
+        fault = refusal.fault
+        self._meter.count("whatsapp_fault", fault.name)
+        tell = log.error if fault.alert else log.info
+        tell(
+            "whatsapp.fault",
+            item=item.id,
+            phone_number_id=number,
+            fault=fault.name,
+            code=refusal.code,
+            details=refusal.details,
+        )
+        asked_ms = refusal.retry_after_s * 1000
+        if fault.reaction is not Reaction.PAUSE:
+            self._pauses.end(number)
+        match fault.reaction:
+            case Reaction.RETRY | Reaction.PAIR:
+                if item.tries >= fault.tries_max:
+                    return self._refused(say, item, fault.name, code=refusal.code, dead=True)
+                return Again(max(self._backoff(fault, item.tries), asked_ms), fault.name)
+            case Reaction.PAUSE:
+                rest_ms = fault.rest_s * 1000
+                self._rest(number, token, fault.name, rest_ms=rest_ms, least_ms=asked_ms)
+                wait = self._pauses.wait_ms(number, token, now_ms=self._clock.now_ms())
+                return Again(self._spread(max(wait, BACKOFF_MS)), fault.name, counts=False)
+            case Reaction.WINDOW:
+                if say.instead is not None and content is not say.instead:
+                    return await self._post(say, item, say.instead, number=number, token=token)
+                return self._refused(say, item, fault.name, code=refusal.code)
+            case Reaction.REFUSE:
+                return self._refused(say, item, fault.name, code=refusal.code)
+            case Reaction.DEAD:
+                return self._refused(say, item, fault.name, code=refusal.code, dead=True)
+            case _:
+                assert_never(fault.reaction)
+
+    def _sent(self, say: Say, item: Item, wamid: Wamid, *, proved: bool = False) -> Done:
+        record = SentRecord(
+            tenant=say.tenant,
+            ref=say.ref,
+            item=item.id,
+            wamid=wamid,
+            at=self._clock.now_ms(),
+            proved=proved,
+        )
+        return Done(records=(record,))
+
+    def _refused(
+        self, say: Say, item: Item, fault: str, *, code: int = 0, dead: bool = False
+    ) -> Done | Dead:
+        """The message will not be sent: it is recorded, and the conversation is told."""
+        self._meter.count("whatsapp_send", "refused")
+        record = RefusedRecord(
+            tenant=say.tenant,
+            ref=say.ref,
+            item=item.id,
+            at=self._clock.now_ms(),
+            fault=fault,
+            code=code,
+        )
+        event = Refused(ref=say.ref, fault=fault, code=code, item=item.id, content=say.content)
+        if dead:
+            return Dead(fault, records=(record,), event=event)
+        return Done(records=(record,), event=event)
+
+    # -------------------------------------------------------------- receipts
+
+    async def _mark(self, mark: MarkRead, item: Item) -> Outcome:
+        """Best effort: one try, no doubt, and never in the way of the answer."""
+        now = self._clock.now_ms()
+        late = mark.at > 0 and now - mark.at > RECEIPT_AGE_MS_MAX
+        line = self._line(mark.channel)
+        if late or item.before is not Before.CLEAN or isinstance(line, Again):
+            return Done()
+        channel, token = line
+        number = channel.phone_number_id
+        body = payload.receipt(mark.message, typing=mark.typing)
+        if mark.typing:
+            await self._receipt(number, token, body, within_s=TYPING_S_MAX)
+        else:
+            self._beside(number, token, body)
+        return Done()
+
+    def _beside(self, number: str, token: str, body: bytes) -> None:
+        if len(self._receipts) >= RECEIPTS_MAX:
+            self._meter.count("whatsapp_receipt", "left_out")
+            return
+        task = asyncio.create_task(self._receipt(number, token, body, within_s=RECEIPT_S_MAX))
+        self._receipts.add(task)
+        task.add_done_callback(self._receipts.discard)
+
+    async def _receipt(self, number: str, token: str, body: bytes, *, within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._graph.post_receipt(number, token, body)
+        except (GraphError, TimeoutError):
+            self._meter.count("whatsapp_receipt", "failed")
+        else:
+            self._meter.count("whatsapp_receipt", "taken")
+
+    # -------------------------------------------------------------- the number
+
+    def _line(self, channel_id: ChannelId) -> tuple[Channel, str] | Again:
+        """The channel and its token. Without them the outbox is kept until they are there."""
+        channel = self._directory.channel(channel_id)
+        token = self._directory.token(channel_id)
+        if channel is not None and token:
+            return channel, token
+        why = "no_channel" if channel is None else "no_token"
+        self._meter.count("whatsapp_fault", why)
+        if self._pauses.begin(channel_id, "", now_ms=self._clock.now_ms(), rest_ms=NO_CHANNEL_MS):
+            log.error("whatsapp.cannot_send", channel=channel_id, why=why)
+        return Again(self._spread(NO_CHANNEL_MS), why, counts=False)
+
+    def _rest(self, number: str, token: str, why: str, *, rest_ms: int, least_ms: int = 0) -> None:
+        rest = self._pauses.begin(
+            number, token, now_ms=self._clock.now_ms(), rest_ms=rest_ms, least_ms=least_ms
+        )
+        if rest:
+            log.warning("whatsapp.number_rests", phone_number_id=number, why=why, rest_ms=rest)
+
+    # -------------------------------------------------------------- waiting
+
+    def _backoff(self, fault: Fault, tries: int) -> int:
+        doublings = max(tries - 1, 0)
+        if fault.reaction is Reaction.PAIR:
+            # Meta: 4^X seconds, X = 0, 1, 2 …
+            return self._spread(BACKOFF_MS << min(2 * doublings, PAIR_DOUBLINGS_MAX))
+        return self._spread(min(BACKOFF_MS << min(doublings, 20), BACKOFF_MS_MAX))
+
+    def _spread(self, wait_ms: int) -> int:
+        """The wait and up to a quarter more, so that what waited together does not come back together."""
+        return wait_ms + int(wait_ms * 0.25 * self._jitter())
+
+
+def _age_max(say: Say, content: Content) -> float:
+    """How old a message may be and still be sent, in ms. Free-form content ends with its window."""
+    if say.once:
+        return CODE_AGE_MS_MAX
+    return TEMPLATE_AGE_MS_MAX if isinstance(content, Template) else math.inf

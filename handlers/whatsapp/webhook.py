@@ -1,0 +1,211 @@
+"""Hears WhatsApp: proves that a webhook is Meta's, makes it durable, and only then answers 200.
+
+There is no way to fetch a missed webhook again, so whatever is not durable is not acknowledged: Meta repeats
+it for days. Source: Meta, "Create a webhook endpoint", "Webhooks overview" (v26.0).
+"""
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from handlers.journal import StatusSeen
+from handlers.ports import Arrival, Channel, Directory, Intake, StoreDownError
+from handlers.whatsapp.codec import MalformedError, Notice, Webhook, parse
+from handlers.whatsapp.meter import Meter
+
+PATH: Final = "/webhooks/whatsapp"
+BODY_BYTES_MAX: Final = 3 * 1024 * 1024  # Meta: up to 3 MB
+BODY_S_MAX: Final = 20.0  # for a body to come in; Meta sends it at once
+HEAR_S_MAX: Final = (
+    10.0  # for the store to make it durable; our choice, Meta's own patience is not documented
+)
+CHALLENGE_CHARS_MAX: Final = 256
+LOGGED_MAX: Final = 20  # lines that one body may write to the log
+
+_PREFIX: Final = "sha256="
+
+# Fields that a person should look at: they change what the firm may send.
+_TO_BE_SEEN: Final = frozenset({
+    "account_alerts",
+    "account_review_update",
+    "account_update",
+    "message_template_status_update",
+    "phone_number_quality_update",
+    "security",
+})  # fmt: skip
+
+log = structlog.get_logger()
+
+
+class SignatureError(Exception):
+    """The body was not signed by one of our Meta apps."""
+
+
+class WhatsAppWebhook:
+    """`GET` and `POST /webhooks/whatsapp`, for all numbers of all tenants."""
+
+    def __init__(
+        self,
+        *,
+        app_secrets: Sequence[str],
+        verify_token: str,
+        directory: Directory,
+        intake: Intake,
+        meter: Meter,
+    ) -> None:
+        """`app_secrets`: of the Meta app; two while one is being replaced. None of them may be empty."""
+        if not app_secrets or not all(app_secrets) or not verify_token:
+            raise ValueError("an app secret and a verify token are needed")
+        self._secrets = tuple(secret.encode() for secret in app_secrets)
+        self._verify_token = verify_token.encode()
+        self._directory = directory
+        self._intake = intake
+        self._meter = meter
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get(PATH, self.shake_hands, allow_head=False),
+            web.post(PATH, self.receive),
+        ]
+
+    async def shake_hands(self, request: web.Request) -> web.Response:
+        """Meta asks whether this address is ours, each time the URL or the token is edited."""
+        query = request.query
+        token = query.get("hub.verify_token", "").encode(errors="surrogatepass")
+        ours = hmac.compare_digest(token, self._verify_token)
+        if query.get("hub.mode") != "subscribe" or not ours:
+            self._meter.count("whatsapp_webhook_refused", "handshake")
+            return web.Response(status=403)
+        challenge = query.get("hub.challenge", "")
+        if not 0 < len(challenge) <= CHALLENGE_CHARS_MAX:
+            return web.Response(status=400)
+        # Plain text, never sniffed: the challenge is an echo of the query.
+        return web.Response(
+            body=challenge.encode(errors="replace"),
+            content_type="text/plain",
+            headers={"X-Content-Type-Options": "nosniff"},
+        )
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """One webhook: 200 once all of it is durable; 401, 400, 408, 413 for what is not Meta's; 503 to be repeated."""
+        try:
+            body = await _read(request)
+            verify(body, request.headers.get("X-Hub-Signature-256", ""), self._secrets)
+            webhook = parse(body)
+        except _TooLargeError:
+            return self._refuse(413, "too_large")
+        except TimeoutError:
+            return self._refuse(408, "slow_body")
+        except SignatureError:
+            return self._refuse(401, "signature")
+        except MalformedError:
+            return self._refuse(400, "malformed")
+        arrivals, statuses = self._resolve(webhook)
+        if webhook.notices:
+            self._notice(webhook.notices)
+        if arrivals or statuses:
+            try:
+                async with asyncio.timeout(HEAR_S_MAX):
+                    await self._intake.hear(arrivals, statuses)
+            except (StoreDownError, TimeoutError):
+                return self._refuse(503, "store_down")
+        return web.Response()
+
+    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen]]:
+        """Whose each of them is. A number that is not in the directory is counted, and passed over."""
+        channels: dict[str, Channel | None] = {}
+
+        def channel_of(number: str) -> Channel | None:
+            if number not in channels:
+                channel = channels[number] = self._directory.channel_by_number(number)
+                if channel is None and len(channels) <= LOGGED_MAX:
+                    log.warning("whatsapp.unknown_number", phone_number_id=number)
+            if channels[number] is None:
+                self._meter.count("whatsapp_unknown_number")
+            return channels[number]
+
+        arrivals = [
+            Arrival(channel=channel, sender=message.sender, heard=message.heard)
+            for message in webhook.messages
+            if (channel := channel_of(message.phone_number_id)) is not None
+        ]
+        statuses = [
+            StatusSeen(
+                tenant=channel.tenant,
+                wamid=status.wamid,
+                status=status.status,
+                at=status.at,
+                item=status.item,
+                category=status.category,
+                price_type=status.price_type,
+                code=status.code,
+            )
+            for status in webhook.statuses
+            if (channel := channel_of(status.phone_number_id)) is not None
+        ]
+        return arrivals, statuses
+
+    def _notice(self, notices: list[Notice]) -> None:
+        for n, notice in enumerate(notices):
+            self._meter.count("whatsapp_notice", notice.name)
+            if n < LOGGED_MAX:
+                tell = log.warning if notice.name in _TO_BE_SEEN else log.info
+                tell(
+                    "whatsapp.notice",
+                    notice=notice.name,
+                    waba_id=notice.waba_id,
+                    happened=notice.event,
+                )
+
+    def _refuse(self, status: int, why: str) -> web.Response:
+        self._meter.count("whatsapp_webhook_refused", why)
+        log.warning("whatsapp.webhook_refused", why=why, status=status)
+        return web.Response(status=status)
+
+
+def verify(body: bytes, signature: str, secrets: Sequence[bytes]) -> None:
+    """Check `X-Hub-Signature-256`: HMAC-SHA256 of these very bytes under an app secret, in lower-case hex.
+
+    Raises:
+        SignatureError: there is none, or it is not of this body.
+    """
+    # A header may hold any byte, and compare_digest takes no text that is not ASCII.
+    given = signature.encode(errors="surrogateescape")
+    genuine = False
+    for secret in secrets:
+        expected = _PREFIX + hmac.digest(secret, body, "sha256").hex()
+        genuine |= hmac.compare_digest(given, expected.encode())
+    if not genuine:
+        raise SignatureError("signature does not match")
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+async def _read(request: web.Request) -> bytes:
+    """The raw body.
+
+    Not `request.read()`: its limit belongs to the whole application, and other routes take far less.
+
+    Raises:
+        _TooLargeError: it is larger than `BODY_BYTES_MAX`.
+        TimeoutError: it did not come in within `BODY_S_MAX`.
+    """
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        raise _TooLargeError
+    content = request.content
+    if content.is_eof():
+        # Nearly always: small bodies arrive together with their headers.
+        return content.read_nowait()
+    body = bytearray()
+    async with asyncio.timeout(BODY_S_MAX):
+        while chunk := await content.readany():
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                raise _TooLargeError
+    return bytes(body)

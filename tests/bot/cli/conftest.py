@@ -1,0 +1,64 @@
+"""Commands as their users type them."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bot.cli import main
+from bot.embedded.postgres import PostgresUrls
+
+KEYS = f"k1:{base64.b64encode(bytes(32)).decode()}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def environment(
+    clean_postgres: PostgresUrls, clean_valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stores that the environment names, as in production."""
+    for name, value in {
+        "DATABASE_URL": clean_postgres.app,
+        "DATABASE_OWNER_URL": clean_postgres.owner,
+        "REDIS_URL": clean_valkey,
+        "SMARTERBOT_KEYS": KEYS,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def smarterbot(
+    environment: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """`smarterbot("tenant", "list")` runs that command; `stdin` is what is piped into it."""
+
+    def run(*words: str, stdin: str = "") -> Answer:
+        monkeypatch.setattr("sys.argv", ["smarterbot", *words])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        code = end.value.code
+        assert code is None or isinstance(code, int)
+        return Answer(code or 0, captured.out, captured.err)
+
+    return run

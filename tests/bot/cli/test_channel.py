@@ -1,0 +1,169 @@
+"""`smarterbot channel`: a number is registered with a token that no command line ever shows."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.embedded.postgres import PostgresUrls
+from bot.people.channels import list_channels, open_token
+from bot.people.directory import KEY
+from bot.store.database import Database
+from bot.store.keys import read_keys
+from bot.store.secrets import SecretBox
+from tests.bot.cli.conftest import KEYS, Command
+
+
+@pytest.fixture
+def bakery(smarterbot: Command) -> str:
+    """Id of a registered firm."""
+    answer = smarterbot(
+        "tenant", "add", "--name", "Panadería Sol", "--rut", "76.543.210-3", "--json"
+    )
+    tenant: str = answer.json["id"]
+    return tenant
+
+
+def words(tenant: str, **changes: str) -> list[str]:
+    """The words that register a number."""
+    options = {
+        "tenant": tenant,
+        "phone-number-id": "106540352242922",
+        "waba-id": "102290129340398",
+        "display-phone": "+56 2 2345 6789",
+        **{name.replace("_", "-"): value for name, value in changes.items()},
+    }
+    return [
+        "channel",
+        "add",
+        *(word for name, value in options.items() for word in (f"--{name}", value)),
+    ]
+
+
+def token_of(url: str) -> str:
+    async def read() -> str:
+        async with Database.open(url) as database:
+            (sealed,) = await list_channels(database)
+            return open_token(SecretBox(read_keys(KEYS)), sealed)
+
+    return asyncio.run(read())
+
+
+def test_a_token_comes_from_the_environment(
+    smarterbot: Command, bakery: str, postgres: PostgresUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHATSAPP_TOKEN", "EAAG-one")
+
+    answer = smarterbot(*words(bakery), stdin="EAAG-not-this")
+
+    assert (answer.code, answer.error) == (0, "")
+    assert "EAAG" not in answer.out
+    assert token_of(postgres.app) == "EAAG-one"
+
+
+def test_a_token_comes_from_standard_input(
+    smarterbot: Command, bakery: str, postgres: PostgresUrls
+) -> None:
+    smarterbot(*words(bakery), stdin="EAAG-two\n")
+
+    assert token_of(postgres.app) == "EAAG-two"
+
+
+def test_a_token_may_come_later(smarterbot: Command, bakery: str, postgres: PostgresUrls) -> None:
+    added = smarterbot(*words(bakery), "--json")
+    before = smarterbot("channel", "list", "--json").json[0]["token"]
+
+    replaced = smarterbot("channel", "token", added.json["id"], stdin="EAAG-three")
+
+    assert (before, replaced.code) == (False, 0)
+    assert token_of(postgres.app) == "EAAG-three"
+
+
+def test_a_number_without_token_says_what_to_do_next(smarterbot: Command, bakery: str) -> None:
+    assert "smarterbot channel token" in smarterbot(*words(bakery)).out
+
+
+def test_numbers_are_listed_without_their_tokens(smarterbot: Command, bakery: str) -> None:
+    smarterbot(*words(bakery), stdin="EAAG-one")
+
+    for_people, for_programs = (
+        smarterbot("channel", "list"),
+        smarterbot("channel", "list", "--json"),
+    )
+
+    assert "106540352242922" in for_people.out
+    assert "+56 2 2345 6789" in for_people.out
+    assert for_programs.json[0]["channel"]["tenant"] == bakery
+    assert "EAAG" not in for_people.out + for_programs.out
+
+
+def test_a_running_server_is_told(smarterbot: Command, bakery: str, valkey_url: str) -> None:
+    async def snapshot() -> str:
+        async with Redis.from_url(valkey_url) as store:
+            return repr(await store.hget(KEY, "snapshot"))
+
+    smarterbot(*words(bakery))
+
+    assert "106540352242922" in asyncio.run(snapshot())
+
+
+def test_a_number_that_is_taken_is_refused(smarterbot: Command, bakery: str) -> None:
+    smarterbot(*words(bakery))
+
+    again = smarterbot(*words(bakery))
+
+    assert (again.code, again.error) == (
+        2,
+        "error: phone_number_id: a channel has this number already\n",
+    )
+
+
+def test_a_rehearsal_registers_nothing(smarterbot: Command, bakery: str) -> None:
+    assert smarterbot(*words(bakery), "--dry-run").code == 0
+    assert smarterbot("channel", "list", "--json").json == []
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]], ids=["really", "rehearsal"])
+def test_a_number_needs_a_firm(smarterbot: Command, dry_run: list[str]) -> None:
+    answer = smarterbot(*words(str(uuid4())), *dry_run)
+
+    assert (answer.code, answer.error) == (1, "error: there is no tenant with this id\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        pytest.param(
+            {"phone_number_id": "+56 2 2345"}, "--phone-number-id", id="phone-in-place-of-id"
+        ),
+        pytest.param({"waba_id": ""}, "--waba-id", id="no-waba"),
+        pytest.param({"portfolio_id": "x"}, "--portfolio-id", id="portfolio"),
+        pytest.param({"display_phone": " "}, "--display-phone", id="no-phone"),
+    ],
+)
+def test_a_wrong_value_names_its_field(
+    smarterbot: Command, bakery: str, changes: dict[str, str], field: str
+) -> None:
+    answer = smarterbot(*words(bakery, **changes))
+
+    assert answer.code == 2
+    assert answer.error.startswith(f"error: {field}: ")
+
+
+def test_no_token_at_all_is_refused_where_one_is_asked_for(smarterbot: Command) -> None:
+    answer = smarterbot("channel", "token", str(uuid4()))
+
+    assert answer.code == 2
+    assert "WHATSAPP_TOKEN" in answer.error
+
+
+def test_tokens_are_sealed_anew_under_a_new_key(
+    smarterbot: Command, bakery: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smarterbot(*words(bakery), stdin="EAAG-one")
+    monkeypatch.setenv("SMARTERBOT_KEYS", f"k2:{'B' * 42}A=,{KEYS}")
+
+    first, second = (smarterbot("channel", "reseal", "--json").json for _ in range(2))
+
+    assert (first, second) == ({"resealed": 1}, {"resealed": 0})

@@ -1,0 +1,81 @@
+"""The intake is healthy for as long as somebody has been hearing without a gap."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.clock import Clock
+from bot.engine.intake_health import GAP_MAX_MS, IntakeHealth
+from bot.lanes import StoreLostError, Wire
+
+SLACK_MS = 1_000  # what may pass of itself while a test runs
+
+
+@pytest.fixture
+async def wire(clean_valkey: str) -> AsyncIterator[Wire]:
+    wire = await Wire.open(clean_valkey)
+    yield wire
+    await wire.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(wire: Wire, clock: Clock) -> IntakeHealth:
+    return IntakeHealth(wire, clock=clock)
+
+
+async def test_an_intake_that_never_was_is_not_healthy(health: IntakeHealth) -> None:
+    assert await health.healthy_ms() == 0
+
+
+async def test_beats_without_a_gap_add_up(health: IntakeHealth, clock: Clock) -> None:
+    await health.pulse()
+    for _ in range(30):
+        clock.shift_ms += 1_000
+        await health.pulse()
+
+    assert 30_000 <= await health.healthy_ms() < 30_000 + SLACK_MS
+
+
+async def test_beats_of_any_process_count(health: IntakeHealth, wire: Wire, clock: Clock) -> None:
+    other = IntakeHealth(wire, clock=clock)
+    for beating in (health, other, health, other):
+        clock.shift_ms += 2_000
+        await beating.pulse()
+
+    assert 6_000 <= await health.healthy_ms() < 6_000 + SLACK_MS
+
+
+async def test_an_intake_that_fell_silent_is_not_healthy(
+    health: IntakeHealth, clock: Clock
+) -> None:
+    await health.pulse()
+    clock.shift_ms += GAP_MAX_MS - SLACK_MS
+    assert await health.healthy_ms() > 0
+
+    clock.shift_ms += SLACK_MS + 1
+
+    assert await health.healthy_ms() == 0
+
+
+async def test_a_gap_begins_a_new_stretch(health: IntakeHealth, clock: Clock) -> None:
+    await health.pulse()
+    clock.shift_ms += GAP_MAX_MS + 1
+
+    assert await health.pulse() == 0
+
+    clock.shift_ms += 2_000
+    assert 2_000 <= await health.healthy_ms() < 2_000 + SLACK_MS
+
+
+async def test_without_a_store_the_intake_is_down(health: IntakeHealth, wire: Wire) -> None:
+    await health.pulse()
+    await wire.close()
+
+    assert await health.healthy_ms() == 0
+    with pytest.raises(StoreLostError):
+        await health.pulse()

@@ -1,0 +1,471 @@
+"""Every line of the journal reaches PostgreSQL once, whatever happens on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from bot.clock import Clock
+from bot.embedded.postgres import PostgresUrls
+from bot.engine.journal import BACKOFF_MAX_S, PAUSE_S, Journal
+from bot.lanes import PREFIX, Lanes, StoreLostError, Wire
+from bot.people.channels import add_channel
+from bot.people.tenants import add_tenant
+from bot.store.database import Database
+from bot.store.errors import UNAVAILABLE, RoleError
+from bot.store.secrets import Key, SecretBox
+from flows.dialog.content import Text
+from flows.dialog.ctx import Firm
+from flows.dialog.events import Heard
+from flows.values.ids import ChannelId, ContactId, ConversationId, ItemId, TenantId, Wamid
+from flows.values.rut import Rut
+from handlers.events import Sender
+from handlers.journal import (
+    ConsentChange,
+    HandoffRecord,
+    Record,
+    RefusedRecord,
+    Said,
+    SentRecord,
+    StatusRecord,
+    StatusSeen,
+    TurnRecord,
+)
+from handlers.ports import Channel
+
+SHARDS = 4
+AT_S = 1_795_000_000
+AT = datetime.fromtimestamp(AT_S, UTC)
+
+TENANT = TenantId("6f9619ff-8b86-4011-b42d-00c04fc964ff")
+OTHER_TENANT = TenantId("7d444840-9dc0-41d1-b245-5ffdce74fad2")
+CHANNEL = ChannelId("0b8b7a5c-6a3d-4b0e-9c1f-2d3e4f5a6b7c")
+CONTACT = ContactId("aaaaaaaa-0000-4000-8000-000000000001")
+OTHER_CONTACT = ContactId("aaaaaaaa-0000-4000-8000-000000000002")
+CONVERSATION = ConversationId("cccccccc-0000-4000-8000-000000000001")
+OTHER_CONVERSATION = ConversationId("cccccccc-0000-4000-8000-000000000002")
+ITEM = ItemId(f"wa/{CONVERSATION}:1-0")
+
+TURN = TurnRecord(
+    tenant=TENANT,
+    channel=CHANNEL,
+    contact=CONTACT,
+    conversation=CONVERSATION,
+    turn=1,
+    at=AT_S * 1000 + 500,
+    sender=Sender(wa_id="56961234567", bsuid="CL.1", name="Rosa"),
+    heard=(Heard(id=Wamid("wamid.in1"), at=AT_S, kind="text", text="hola"),),
+    said=(Said(ref=f"{CONVERSATION}-1", content=Text("¡Hola! ¿Qué necesitas?")),),
+    state="customer.menu",
+    consents=(ConsentChange("marketing", granted=True, evidence=Wamid("wamid.in1")),),
+    handoff="ventas",
+)
+SENT = SentRecord(
+    tenant=TENANT,
+    ref=f"{CONVERSATION}-1",
+    item=ITEM,
+    wamid=Wamid("wamid.out1"),
+    at=AT_S * 1000 + 700,
+)
+DELIVERED = StatusSeen(
+    tenant=TENANT,
+    wamid=SENT.wamid,
+    status="delivered",
+    at=AT_S + 1,
+    item=ITEM,
+    category="service",
+    price_type="regular",
+)
+READ = StatusSeen(tenant=TENANT, wamid=SENT.wamid, status="read", at=AT_S + 2, item=ITEM)
+REFUSED = RefusedRecord(
+    tenant=TENANT,
+    ref=f"{CONVERSATION}-1",
+    item=ITEM,
+    at=AT_S * 1000,
+    fault="window_closed",
+    code=131047,
+)
+HANDOFF = HandoffRecord(
+    tenant=TENANT,
+    conversation=CONVERSATION,
+    contact=CONTACT,
+    seq=3,
+    at=AT_S * 1000,
+    note="quiere factura",
+)
+STORY: tuple[Record, ...] = (TURN, SENT, StatusRecord((DELIVERED, READ)), REFUSED, HANDOFF)
+
+
+@pytest.fixture
+async def firms(database: Database) -> Database:
+    box = SecretBox((Key(id="k1", secret=bytes(32)),))
+    await add_tenant(database, Firm(id=TENANT, name="Panadería Sol"), rut=Rut("765432103"))
+    await add_tenant(database, Firm(id=OTHER_TENANT, name="Carnes Luna"), rut=Rut("761234560"))
+    channel = Channel(
+        id=CHANNEL,
+        tenant=TENANT,
+        phone_number_id="1",
+        waba_id="2",
+        display_phone="+56 9",
+        portfolio_id="3",
+    )
+    await add_channel(database, box, channel, token="")
+    return database
+
+
+@pytest.fixture
+async def wire(clean_valkey: str) -> AsyncIterator[Wire]:
+    wire = await Wire.open(clean_valkey)
+    yield wire
+    await wire.close()
+
+
+@pytest.fixture
+def lanes(wire: Wire) -> Lanes:
+    return Lanes(wire, shards=SHARDS, clock=Clock())
+
+
+@pytest.fixture
+def journal(lanes: Lanes, firms: Database) -> Journal:
+    return Journal(lanes, firms)
+
+
+@pytest.fixture
+async def eyes(clean_postgres: PostgresUrls) -> AsyncIterator["Eyes"]:
+    connection = await asyncpg.connect(clean_postgres.app.replace("smarterbot_app@", "postgres@"))
+    yield Eyes(connection)
+    await connection.close()
+
+
+class Eyes:
+    """Sees the rows of every tenant."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str) -> list[tuple[object, ...]]:
+        return [tuple(row) for row in await self._connection.fetch(sql)]
+
+    async def everything(self) -> dict[str, list[tuple[object, ...]]]:
+        tables = await self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'smarterbot'")
+        return {
+            str(table): await self.rows(f"SELECT x::text FROM smarterbot.{table} x ORDER BY 1")
+            for (table,) in tables
+        }
+
+
+async def write(wire: Wire, *records: Record, shard: int = 0) -> None:
+    await write_raw(wire, *(msgspec.json.encode(record) for record in records), shard=shard)
+
+
+async def write_raw(wire: Wire, *lines: bytes, shard: int = 0) -> None:
+    await wire.call("RPUSH", f"{PREFIX}journal:{{{shard}}}", *lines)
+
+
+async def left(lanes: Lanes) -> int:
+    return (await lanes.depths()).journal
+
+
+async def test_a_turn_becomes_rows(wire: Wire, journal: Journal, eyes: Eyes, lanes: Lanes) -> None:
+    await write(wire, TURN)
+
+    drained = await journal.drain_once()
+
+    assert (drained, await left(lanes)) == (1, 0)
+    assert await eyes.rows("SELECT id::text, name FROM smarterbot.contacts") == [(CONTACT, "Rosa")]
+    assert await eyes.rows(
+        "SELECT kind, scope, value, contact_id::text, valid_to FROM smarterbot.contact_addresses ORDER BY 1"
+    ) == [("bsuid", "3", "CL.1", CONTACT, None), ("phone", "", "56961234567", CONTACT, None)]
+    assert await eyes.rows(
+        "SELECT id::text, turn, state, last_in FROM smarterbot.conversations"
+    ) == [(CONVERSATION, 1, "customer.menu", AT)]
+    assert await eyes.rows("SELECT turn, state, handoff, failed FROM smarterbot.turns") == [
+        (1, "customer.menu", "ventas", "")
+    ]
+    assert await eyes.rows(
+        "SELECT ref, direction, kind, content ->> 'text', content ->> 'body', wamid FROM smarterbot.messages ORDER BY direction"
+    ) == [
+        ("wamid.in1", "in", "text", "hola", None, "wamid.in1"),
+        (f"{CONVERSATION}-1", "out", "text", None, "¡Hola! ¿Qué necesitas?", None),
+    ]
+    assert await eyes.rows("SELECT purpose, granted, evidence FROM smarterbot.consents") == [
+        ("marketing", True, "wamid.in1")
+    ]
+
+
+async def test_the_rest_of_the_story_becomes_rows(wire: Wire, journal: Journal, eyes: Eyes) -> None:
+    await write(wire, *STORY)
+
+    await journal.drain_once()
+
+    assert await eyes.rows(
+        "SELECT wamid, status FROM smarterbot.messages WHERE direction = 'out'"
+    ) == [("wamid.out1", 3)]
+    assert await eyes.rows(
+        "SELECT status, category, price_type FROM smarterbot.message_statuses ORDER BY rank"
+    ) == [("delivered", "service", "regular"), ("read", "", "")]
+    assert await eyes.rows("SELECT ref, fault, code FROM smarterbot.refusals") == [
+        (f"{CONVERSATION}-1", "window_closed", 131047)
+    ]
+    assert await eyes.rows("SELECT conversation_id::text, seq, note FROM smarterbot.handoffs") == [
+        (CONVERSATION, 3, "quiere factura")
+    ]
+
+
+async def test_a_line_written_again_changes_nothing(
+    wire: Wire, journal: Journal, eyes: Eyes
+) -> None:
+    await write(wire, *STORY)
+    await journal.drain_once()
+    once = await eyes.everything()
+
+    await write(wire, *STORY)
+    await journal.drain_once()
+
+    assert await eyes.everything() == once
+
+
+async def test_several_writers_at_once_write_once(
+    wire: Wire, journal: Journal, eyes: Eyes, lanes: Lanes, firms: Database
+) -> None:
+    await write(wire, *STORY)
+    await journal.drain_once()
+    once = await eyes.everything()
+    for shard in range(SHARDS):
+        await write(wire, *STORY, shard=shard)
+
+    await asyncio.gather(*(flushed(Journal(lanes, firms, lines_max=2)) for _ in range(4)))
+
+    assert await left(lanes) == 0
+    assert await eyes.everything() == once
+
+
+async def flushed(journal: Journal) -> None:
+    """Until nothing is left; writers that get in each other's way try again, as `run` does."""
+    while not await journal.flush(wait_s=10):
+        pass
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(
+            (TURN, SENT, StatusRecord((DELIVERED,)), StatusRecord((READ,))), id="as-it-happened"
+        ),
+        pytest.param(
+            (TURN, StatusRecord((READ,)), StatusRecord((DELIVERED,)), SENT), id="statuses-first"
+        ),
+        pytest.param((TURN, StatusRecord((READ, DELIVERED)), SENT), id="read-before-delivered"),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False], ids=["one-batch", "line-by-line"])
+async def test_statuses_count_in_any_order(
+    wire: Wire, journal: Journal, eyes: Eyes, order: Sequence[Record], together: bool
+) -> None:
+    for record in order:
+        await write(wire, record)
+        if not together:
+            await journal.drain_once()
+
+    await journal.drain_once()
+
+    assert await eyes.rows(
+        "SELECT wamid, status FROM smarterbot.messages WHERE direction = 'out'"
+    ) == [("wamid.out1", 3)]
+
+
+async def test_an_older_turn_does_not_turn_the_conversation_back(
+    wire: Wire, journal: Journal, eyes: Eyes
+) -> None:
+    later = replace(TURN, turn=2, heard=(), said=(), consents=(), state="")
+    await write(wire, later)
+    await journal.drain_once()
+
+    await write(wire, TURN)
+    await journal.drain_once()
+
+    assert await eyes.rows("SELECT turn, state FROM smarterbot.conversations") == [(2, "")]
+    assert await eyes.rows("SELECT count(*) FROM smarterbot.turns") == [(2,)]
+
+
+async def test_a_phone_that_changes_hands_keeps_its_history(
+    wire: Wire, journal: Journal, eyes: Eyes
+) -> None:
+    phone = Sender(wa_id="56961234567")
+    first = replace(TURN, sender=phone)
+    second = replace(
+        TURN,
+        sender=phone,
+        contact=OTHER_CONTACT,
+        conversation=OTHER_CONVERSATION,
+        at=TURN.at + 5000,
+        heard=(),
+        said=(),
+    )
+    for record in (first, second, first):  # the last one comes again after a crash
+        await write(wire, record)
+        await journal.drain_once()
+
+    found = await eyes.rows(
+        "SELECT contact_id::text, valid_to IS NULL FROM smarterbot.contact_addresses ORDER BY valid_from"
+    )
+
+    assert found == [(CONTACT, False), (OTHER_CONTACT, True)]
+
+
+async def test_signs_that_postgresql_cannot_keep_are_replaced(
+    wire: Wire, journal: Journal, eyes: Eyes
+) -> None:
+    odd = Heard(id=Wamid("wamid.in1"), at=AT_S, kind="text", text="a\0b \\u0000 ñ")
+    await write(wire, replace(TURN, sender=Sender(wa_id="1", name="Ro\0sa"), heard=(odd,)))
+
+    await journal.drain_once()
+
+    assert await eyes.rows(
+        "SELECT content ->> 'text' FROM smarterbot.messages WHERE direction = 'in'"
+    ) == [("a\N{REPLACEMENT CHARACTER}b \\u0000 ñ",)]
+    assert await eyes.rows("SELECT name FROM smarterbot.contacts") == [
+        ("Ro\N{REPLACEMENT CHARACTER}sa",)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        pytest.param(b"{", "DecodeError", id="no-json"),
+        pytest.param(b'{"type":"turn"}', "ValidationError", id="no-record"),
+        pytest.param(
+            msgspec.json.encode(replace(TURN, tenant=TenantId("00000000-0000-4000-8000-000000000000"))),
+            "23503",
+            id="no-such-tenant",
+        ),
+        pytest.param(
+            msgspec.json.encode(replace(TURN, tenant=OTHER_TENANT)), "23503", id="another-tenant-s-channel"
+        ),
+        pytest.param(
+            msgspec.json.encode(replace(TURN, contact=ContactId("nobody"))), "22000", id="an-id-that-is-none"
+        ),
+        pytest.param(msgspec.json.encode(replace(TURN, tenant=TenantId("x"))), "ValueError", id="a-tenant-that-is-none"),
+        pytest.param(msgspec.json.encode(replace(TURN, at=10**18)), "ValueError", id="a-time-that-is-none"),
+        pytest.param(msgspec.json.encode(replace(TURN, turn=2**70)), "22000", id="a-number-too-big"),
+    ],
+)  # fmt: skip
+async def test_a_line_that_cannot_be_written_is_put_aside_and_the_rest_goes_on(
+    wire: Wire, journal: Journal, eyes: Eyes, lanes: Lanes, line: bytes, reason: str
+) -> None:
+    good = [
+        replace(
+            TURN,
+            turn=n,
+            heard=(),
+            said=(Said(ref=f"{CONVERSATION}-{n}", content=Text("x")),),
+            consents=(),
+        )
+        for n in range(10, 17)
+    ]
+    await write(wire, *good[:3])
+    await write_raw(wire, line)
+    await write(wire, *good[3:])
+
+    await journal.drain_once()
+
+    assert await left(lanes) == 0
+    assert await eyes.rows("SELECT reason, line, shard FROM smarterbot.journal_rejects") == [
+        (reason, line, 0)
+    ]
+    assert await eyes.rows("SELECT count(*) FROM smarterbot.turns") == [(7,)]
+
+
+async def test_a_line_put_aside_is_put_aside_once(wire: Wire, journal: Journal, eyes: Eyes) -> None:
+    for _ in range(2):
+        await write_raw(wire, b"{")
+        await journal.drain_once()
+
+    assert await eyes.rows("SELECT count(*) FROM smarterbot.journal_rejects") == [(1,)]
+
+
+async def test_while_postgresql_is_down_the_lines_wait(wire: Wire, lanes: Lanes) -> None:
+    await write(wire, *STORY)
+
+    async with Database.open("postgresql://nobody@/x?host=/tmp/no-such-folder") as away:
+        journal = Journal(lanes, away)
+        with pytest.raises(UNAVAILABLE):
+            await journal.drain_once()
+        flushed = await journal.flush(wait_s=5)
+
+    assert not flushed
+    assert await left(lanes) == len(STORY)
+
+
+async def test_a_role_that_is_refused_puts_nothing_aside(
+    wire: Wire, lanes: Lanes, clean_postgres: PostgresUrls
+) -> None:
+    await write(wire, *STORY)
+
+    async with Database.open(clean_postgres.owner) as owner:
+        with pytest.raises(RoleError):
+            await Journal(lanes, owner).drain_once()
+
+    assert await left(lanes) == len(STORY)
+
+
+async def test_a_flush_writes_more_than_one_reading(
+    wire: Wire, lanes: Lanes, firms: Database, eyes: Eyes
+) -> None:
+    for turn in range(1, 8):
+        await write(wire, replace(TURN, turn=turn, heard=(), said=(), consents=()))
+
+    flushed = await Journal(lanes, firms, lines_max=2).flush(wait_s=10)
+
+    assert (flushed, await left(lanes)) == (True, 0)
+    assert await eyes.rows("SELECT count(*) FROM smarterbot.turns") == [(7,)]
+
+
+class EnoughError(Exception):
+    """The test has seen what it wanted."""
+
+
+async def test_an_outage_is_waited_for_longer_and_longer(lanes: Lanes, wire: Wire) -> None:
+    await write(wire, TURN)
+    waits: list[float] = []
+
+    async def sleep(wait_s: float) -> None:
+        waits.append(wait_s)
+        if len(waits) == 7:
+            raise EnoughError
+
+    async with Database.open("postgresql://nobody@/x?host=/tmp/no-such-folder") as away:
+        with pytest.raises(EnoughError):
+            await Journal(lanes, away, sleep=sleep).run()
+
+    assert waits == [2, 4, 8, 16, BACKOFF_MAX_S, BACKOFF_MAX_S, BACKOFF_MAX_S]
+
+
+async def test_after_an_outage_it_goes_on_at_its_pace(
+    lanes: Lanes, wire: Wire, firms: Database
+) -> None:
+    await write(wire, TURN)
+    waits: list[float] = []
+
+    async def sleep(wait_s: float) -> None:
+        waits.append(wait_s)
+        if len(waits) == 2:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        await Journal(lanes, firms, sleep=sleep).run()
+
+    assert waits == [PAUSE_S, PAUSE_S]
+    assert await left(lanes) == 0
+
+
+async def test_a_store_that_is_away_is_told_as_such(clean_valkey: str, firms: Database) -> None:
+    wire = await Wire.open(clean_valkey)
+    await wire.close()
+
+    with pytest.raises(StoreLostError):
+        await Journal(Lanes(wire, shards=SHARDS, clock=Clock()), firms).drain_once()

@@ -1,0 +1,335 @@
+"""A turn: what is consumed, said, parked, recorded and when to look again."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from msgspec import Raw
+from msgspec.json import decode, encode
+
+from bot.engine.conversation import PAIR_BURST, PAIR_EVERY_MS, Conversation, paced
+from bot.engine.conversation import decode as read_state
+from bot.engine.conversation import encode as write_state
+from bot.engine.turn import Decision, UnknownConversationError
+from bot.engine.turn import decide as decide_turn
+from flows.dialog.advance import BOT_KEYS, Book
+from flows.dialog.answers import Text
+from flows.dialog.content import Text as TextContent
+from flows.dialog.ctx import Firm
+from flows.dialog.events import Heard, Result
+from flows.dialog.flow import Flow, Step, go, say, stay
+from flows.dialog.texts import FORMAT_KEYS, Texts
+from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
+from flows.window import MARGIN_MS, SERVICE_MS
+from handlers.actions import MarkRead, Say, SendAction
+from handlers.events import Answered, Arrived, Event, Refused, Sender
+from handlers.journal import RefusedRecord, TurnRecord
+from tests.echo import echo_book
+
+NOW = 1_795_392_000_000
+ID = ConversationId("8a0bb3de-1111-4222-8333-444455556666")
+TENANT = TenantId("0d7c9d3a-1111-4222-8333-444455556666")
+FIRM = Firm(id=TENANT, name="Panadería Sol")
+ANA = Sender(wa_id="56961234567", bsuid="CL.1", name="Ana")
+
+
+def firm_of(tenant: TenantId) -> Firm | None:
+    return FIRM if tenant == TENANT else None
+
+
+def wrote(text: str, n: int = 1, *, at_ms: int = NOW, sender: Sender = ANA) -> Arrived:
+    return Arrived(
+        tenant=TENANT,
+        channel=ChannelId("c1"),
+        contact=ContactId("p1"),
+        sender=sender,
+        heard=Heard(id=Wamid(f"wamid.{n}"), at=at_ms // 1000, kind="text", text=text),
+        received=at_ms,
+    )
+
+
+def decide(
+    *events: Event, rest: Conversation | None = None, now_ms: int = NOW, book: Book | None = None
+) -> Decision:
+    decision = decide_turn(book or echo_book(), firm_of, ID, rest, events, now_ms)
+    # What a turn leaves must survive being stored.
+    assert read_state(write_state(decision.conversation)) == decision.conversation
+    return decision
+
+
+def sends(decision: Decision) -> list[Say | MarkRead]:
+    return [decode(body, type=SendAction) for lane, body in decision.pushes if lane == f"wa/{ID}"]
+
+
+def words(decision: Decision) -> list[str]:
+    found = []
+    for action in sends(decision):
+        assert isinstance(action, Say)
+        assert isinstance(action.content, TextContent)
+        found.append(action.content.body)
+    return found
+
+
+# ------------------------------------------------------------------ turns
+
+
+def test_a_message_is_answered_recorded_and_consumed() -> None:
+    decision = decide(wrote("pan"))
+
+    assert decision.consumed == 1
+    assert words(decision) == ["1 pan ¿Algo más?"]
+    [record] = decision.records
+    assert isinstance(record, TurnRecord)
+    assert (record.turn, record.state, record.sender) == (1, "echo.listening", ANA)
+    assert [said.ref for said in record.said] == [f"{ID}-1"]
+
+
+def test_waiting_messages_are_a_turn_each_in_their_order() -> None:
+    decision = decide(*(wrote(f"m{n}", n) for n in range(3)))
+
+    assert decision.consumed == 3
+    assert words(decision) == ["1 m0 ¿Algo más?", "2 m1 ¿Algo más?", "3 m2 ¿Algo más?"]
+
+
+def test_the_answer_marks_what_it_answers_as_read() -> None:
+    [action] = sends(decide(wrote("pan", 7)))
+
+    assert isinstance(action, Say)
+    assert action.reads == "wamid.7"
+
+
+def test_a_person_with_a_phone_is_reached_by_phone_and_one_without_by_bsuid() -> None:
+    hidden = Sender(bsuid="CL.1", username="ana.sol")
+
+    [by_phone] = sends(decide(wrote("pan")))
+    [by_bsuid] = sends(decide(wrote("pan", sender=hidden)))
+
+    assert isinstance(by_phone, Say)
+    assert isinstance(by_bsuid, Say)
+    assert (by_phone.to, by_phone.recipient) == ("56961234567", "")
+    assert (by_bsuid.to, by_bsuid.recipient) == ("", "CL.1")
+
+
+def test_a_message_of_a_firm_that_is_not_in_the_directory_is_not_lost_in_silence() -> None:
+    stranger = Arrived(
+        tenant=TenantId("nobody"),
+        channel=ChannelId("c1"),
+        contact=ContactId("p1"),
+        sender=ANA,
+        heard=wrote("pan").heard,
+    )
+
+    with pytest.raises(UnknownConversationError):
+        decide(stranger)
+
+
+def test_a_result_without_a_conversation_is_not_lost_in_silence() -> None:
+    with pytest.raises(UnknownConversationError):
+        decide(Answered(Result(seq=1)))
+
+
+# ------------------------------------------------------------------ several messages in a row
+
+
+@dataclass(frozen=True)
+class Gathered:
+    pass
+
+
+gathering = Flow("gathering", Gathered, bool, pause=timedelta(milliseconds=1500))
+
+
+@gathering.asks
+def hearing(data: Gathered, words: Text) -> Step:
+    return stay(say("heard", words=words), sorry=False)
+
+
+def gathering_book() -> Book:
+    unspoken = {key: key for key in (*BOT_KEYS, *FORMAT_KEYS)}
+    spoken = {
+        "gathering.hearing.ask": "¿Qué necesitas?",
+        "gathering.hearing.heard": "Oí: {{ words }}.",
+        "text.unknown": "¿Me lo escribes?",
+    }
+    return Book([gathering], Texts({"es_CL": {**unspoken, **spoken}}))
+
+
+def test_a_person_who_may_still_be_typing_is_waited_for() -> None:
+    decision = decide(wrote("pan"), book=gathering_book(), now_ms=NOW + 200)
+
+    assert (decision.consumed, decision.pushes, decision.records) == (0, (), ())
+    assert decision.wake_ms == NOW + 1500
+
+
+def test_what_was_written_in_a_row_is_answered_once() -> None:
+    decision = decide(
+        wrote("pan", 1),
+        wrote("una consulta", 2, at_ms=NOW + 900),
+        wrote("tienen pan", 3, at_ms=NOW + 1800),
+        book=gathering_book(),
+        now_ms=NOW + 3300,
+    )
+
+    assert decision.consumed == 3
+    assert len(sends(decision)) == 1
+
+
+def test_a_person_who_never_stops_typing_is_answered_all_the_same() -> None:
+    still_typing = [wrote(f"m{n}", n, at_ms=NOW + n * 1000) for n in range(7)]
+
+    decision = decide(*still_typing, book=gathering_book(), now_ms=NOW + 6100)
+
+    assert decision.consumed == 7
+
+
+def test_an_answer_by_tap_is_not_waited_for() -> None:
+    tap = Heard(id=Wamid("wamid.1"), at=NOW // 1000, kind="tap", text="Sí", choice="1.yes")
+    arrived = Arrived(
+        tenant=TENANT, channel=ChannelId("c1"), contact=ContactId("p1"), sender=ANA, heard=tap, received=NOW
+    )  # fmt: skip
+
+    assert decide(arrived, book=gathering_book(), now_ms=NOW + 1).consumed == 1
+
+
+# ------------------------------------------------------------------ time
+
+
+def test_the_conversation_asks_to_be_woken_for_its_next_timer() -> None:
+    decision = decide(wrote("pan"))
+
+    assert decision.wake_ms == (NOW // 1000 + 23 * 3600) * 1000
+
+
+def test_an_idle_conversation_ends_in_silence() -> None:
+    rest = decide(wrote("pan")).conversation
+
+    later = decide(rest=rest, now_ms=NOW + 23 * 3_600_000 + 1000)
+
+    assert later.conversation.session.stack == ()
+    assert (later.pushes, later.wake_ms) == ((), 0)
+
+
+def test_a_timer_that_came_before_the_message_is_run_before_it() -> None:
+    rest = decide(wrote("pan")).conversation
+    next_day = NOW + 30 * 3_600_000
+
+    decision = decide(wrote("pan", 2, at_ms=next_day), rest=rest, now_ms=next_day + 5)
+
+    # The conversation had ended: the message begins a new one, so the count starts again.
+    assert words(decision) == ["1 pan ¿Algo más?"]
+
+
+# ------------------------------------------------------------------ the window
+
+
+def refused(content: TextContent = TextContent("Tu pedido va en camino")) -> Refused:  # noqa: B008  frozen
+    return Refused(ref=f"{ID}-1", fault="window_closed", content=content)
+
+
+def test_a_message_that_found_the_window_closed_waits_for_the_person() -> None:
+    rest = decide(wrote("pan")).conversation
+    closed = NOW + SERVICE_MS
+
+    parked = decide(refused(), rest=rest, now_ms=closed).conversation
+    reopened = decide(wrote("pan", 2, at_ms=closed + 5), rest=parked, now_ms=closed + 5)
+
+    assert [p.ref for p in parked.parked] == [f"{ID}-1"]
+    assert words(reopened)[0] == "Tu pedido va en camino"
+    assert reopened.conversation.parked == ()
+
+
+def test_a_message_refused_before_the_sender_knew_of_the_persons_last_one_goes_out_now() -> None:
+    rest = decide(wrote("pan")).conversation
+
+    decision = decide(refused(), rest=rest, now_ms=NOW + SERVICE_MS - MARGIN_MS - 1)
+
+    assert words(decision) == ["Tu pedido va en camino"]
+    assert decision.conversation.parked == ()
+
+
+def test_a_parked_message_expires() -> None:
+    rest = decide(wrote("pan")).conversation
+    parked = decide(refused(), rest=rest, now_ms=NOW + SERVICE_MS).conversation
+    month = NOW + 30 * 86_400_000
+
+    reopened = decide(wrote("pan", 2, at_ms=month), rest=parked, now_ms=month)
+
+    assert words(reopened) == ["1 pan ¿Algo más?"]
+
+
+def test_a_send_tells_until_when_it_may_be_said_freely() -> None:
+    [action] = sends(decide(wrote("pan")))
+
+    assert isinstance(action, Say)
+    assert action.open_until == NOW + SERVICE_MS - MARGIN_MS
+
+
+# ------------------------------------------------------------------ opting out
+
+nudging = Flow("nudging", Gathered, bool)
+
+
+@nudging.asks
+def asking(data: Gathered, words: Text) -> Step:
+    return go(asking, data)
+
+
+@asking.after(timedelta(hours=2))
+def nudge(data: Gathered) -> Step:
+    return stay(sorry=False)
+
+
+def nudging_book() -> Book:
+    unspoken = {key: key for key in (*BOT_KEYS, *FORMAT_KEYS)}
+    spoken = {"nudging.asking.ask": "¿Cuál es tu nombre?", "text.unknown": "¿Me lo escribes?"}
+    return Book([nudging], Texts({"es_CL": {**unspoken, **spoken}}))
+
+
+@pytest.mark.parametrize(("stopped", "said"), [(False, 1), (True, 0)], ids=["willing", "opted-out"])
+def test_who_opted_out_is_not_nudged_and_the_refusal_is_recorded(stopped: bool, said: int) -> None:
+    from msgspec.structs import replace
+
+    rest = replace(decide(wrote("pan"), book=nudging_book()).conversation, stopped=stopped)
+
+    later = decide(rest=rest, now_ms=NOW + 2 * 3_600_000 + 1000, book=nudging_book())
+
+    assert len(sends(later)) == said
+    refusals = [r.fault for r in later.records if isinstance(r, RefusedRecord)]
+    assert refusals == (["opted_out"] if stopped else [])
+
+
+# ------------------------------------------------------------------ the pair limit
+
+
+def test_a_burst_leaves_at_once_and_then_one_message_each_six_seconds() -> None:
+    pair_ms, earliest = 0, []
+    for _ in range(PAIR_BURST + 3):
+        pair_ms, not_before = paced(pair_ms, NOW)
+        earliest.append(not_before)
+
+    assert earliest[:PAIR_BURST] == [0] * PAIR_BURST
+    assert earliest[PAIR_BURST:] == [NOW + PAIR_EVERY_MS * n for n in (1, 2, 3)]
+
+
+def test_a_pair_that_rested_has_its_whole_burst_again() -> None:
+    pair_ms = 0
+    for _ in range(PAIR_BURST):
+        pair_ms, _ = paced(pair_ms, NOW)
+
+    assert paced(pair_ms, NOW + PAIR_EVERY_MS * PAIR_BURST)[1] == 0
+
+
+# ------------------------------------------------------------------ what is stored
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(wrote("pan"), id="message"),
+        pytest.param(Answered(Result(seq=3, value=Raw(b'{"id":4}'))), id="result"),
+        pytest.param(Answered(Result(seq=3, failed="down")), id="failed-call"),
+        pytest.param(refused(), id="refusal"),
+    ],
+)
+def test_every_event_survives_its_lane(event: Event) -> None:
+    assert decode(encode(event), type=Event) == event

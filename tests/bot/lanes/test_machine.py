@@ -1,0 +1,21 @@
+"""Whatever the order in which producers, workers, crashes and statuses come, the lanes keep their promises."""
+
+import pytest
+
+from tests.bot.lanes.machine import run_machine
+from tests.bot.lanes.mutants import MUTANTS, Mutant
+from tests.bot.lanes.servers import StoreServer
+
+
+def test_the_lanes_are_what_their_model_says(server: StoreServer) -> None:
+    run_machine(server.url, sequences=200)
+
+
+@pytest.mark.nightly
+def test_the_lanes_are_what_their_model_says_all_night(server: StoreServer) -> None:
+    run_machine(server.url, sequences=2_000)
+
+
+@pytest.mark.parametrize("mutant", [pytest.param(m, id=m.name) for m in MUTANTS])
+def test_every_mutant_still_breaks_a_line(mutant: Mutant) -> None:
+    assert mutant.source()

@@ -1,0 +1,164 @@
+"""The directory answers from memory, learns of changes through the store, and starts without PostgreSQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from bot.embedded.postgres import PostgresUrls
+from bot.people.channels import add_channel, set_token
+from bot.people.directory import KEY, Directory, publish_directory
+from bot.people.errors import DirectoryError
+from bot.people.tenants import change_settings
+from bot.store.database import Database
+from bot.store.errors import RoleError
+from bot.store.secrets import Key, SecretBox
+from flows.values.ids import ChannelId
+from tests.bot.people.conftest import BAKERY, BAKERY_CHANNEL
+
+SECOND = replace(
+    BAKERY_CHANNEL, id=ChannelId("1c9c8b6d-7b4e-4c1f-8d20-3e4f5a6b7c8d"), phone_number_id="2"
+)
+
+
+@pytest.fixture
+async def away() -> AsyncIterator[Database]:
+    """A database that nobody can reach."""
+    async with Database.open("postgresql://nobody@/x?host=/tmp/no-such-folder") as database:
+        yield database
+
+
+@pytest.fixture
+async def directory(bakery: Database, store: Redis, box: SecretBox) -> Directory:
+    directory = Directory(bakery, store, box)
+    await directory.load()
+    return directory
+
+
+async def test_it_knows_every_firm_and_channel(directory: Directory) -> None:
+    assert directory.channel_by_number("106540352242922") == BAKERY_CHANNEL
+    assert directory.channel(BAKERY_CHANNEL.id) == BAKERY_CHANNEL
+    assert directory.firm(BAKERY.id) == BAKERY
+    assert directory.token(BAKERY_CHANNEL.id) == "EAAG-bakery"
+    assert len(directory.pepper) == 32
+
+
+async def test_what_it_does_not_know_is_nothing(directory: Directory) -> None:
+    assert directory.channel_by_number("404") is None
+    assert directory.channel(SECOND.id) is None
+    assert directory.token(SECOND.id) == ""
+
+
+async def test_a_process_starts_while_postgresql_is_down(
+    directory: Directory, away: Database, store: Redis, box: SecretBox
+) -> None:
+    other = Directory(away, store, box)
+
+    await other.load()
+
+    assert other.channel_by_number("106540352242922") == BAKERY_CHANNEL
+    assert other.token(BAKERY_CHANNEL.id) == "EAAG-bakery"
+    assert other.pepper == directory.pepper
+
+
+async def test_a_first_start_without_postgresql_says_what_is_wrong(
+    away: Database, store: Redis, box: SecretBox
+) -> None:
+    with pytest.raises(DirectoryError, match="DATABASE_URL"):
+        await Directory(away, store, box).load()
+
+
+async def test_a_role_that_sees_everything_is_not_started_with(
+    clean_postgres: PostgresUrls, store: Redis, box: SecretBox
+) -> None:
+    async with Database.open(clean_postgres.owner) as owner:
+        with pytest.raises(RoleError):
+            await Directory(owner, store, box).load()
+
+
+async def test_a_published_change_arrives_without_postgresql(
+    bakery: Database, directory: Directory, away: Database, store: Redis, box: SecretBox
+) -> None:
+    other = Directory(away, store, box)
+    await other.load()
+    await change_settings(bakery, BAKERY.id, {"emoji": "🥐"})
+    await set_token(bakery, box, BAKERY_CHANNEL.id, "EAAG-new", tenant=BAKERY.id)
+    await publish_directory(bakery, store, box)
+
+    await other.check()
+
+    firm = other.firm(BAKERY.id)
+    assert firm is not None
+    assert firm.settings["emoji"] == "🥐"
+    assert other.token(BAKERY_CHANNEL.id) == "EAAG-new"
+
+
+async def test_a_number_asked_for_in_vain_is_looked_up_once(
+    bakery: Database, directory: Directory, store: Redis, box: SecretBox
+) -> None:
+    await add_channel(bakery, box, SECOND, token="")  # nobody published it
+    before = directory.channel_by_number("2")
+    directory.channel_by_number("404")
+
+    await directory.check()
+
+    assert before is None
+    assert directory.channel_by_number("2") == SECOND
+
+
+async def test_a_number_that_stays_unknown_is_not_looked_up_again(
+    bakery: Database, directory: Directory, store: Redis
+) -> None:
+    directory.channel_by_number("404")
+    await directory.check()
+    await store.hset(KEY, "pepper", b"marked")  # a publication would put the right one back
+
+    directory.channel_by_number("404")
+    await directory.check()
+
+    assert await store.hget(KEY, "pepper") == b"marked"
+
+
+async def test_a_store_that_was_emptied_is_filled_again(directory: Directory, store: Redis) -> None:
+    await store.flushall()
+
+    await directory.check()
+
+    assert await store.hexists(KEY, "snapshot")
+    assert directory.channel_by_number("106540352242922") == BAKERY_CHANNEL
+
+
+async def test_a_store_that_is_away_changes_nothing(
+    bakery: Database, box: SecretBox, directory: Directory
+) -> None:
+    async with Redis(unix_socket_path="/tmp/no-such-socket", retry=Retry(NoBackoff(), 0)) as gone:
+        directory._store = gone
+        await directory.check()
+
+        with pytest.raises(RedisError):
+            await publish_directory(bakery, gone, box)
+
+    assert directory.channel_by_number("106540352242922") == BAKERY_CHANNEL
+
+
+async def test_the_store_holds_no_token_and_no_pepper_in_clear(
+    directory: Directory, store: Redis
+) -> None:
+    everything = repr(await store.hgetall(KEY))
+
+    assert "EAAG" not in everything
+    assert repr(directory.pepper)[2:-1] not in everything
+    assert directory.pepper.hex() not in everything
+
+
+async def test_other_keys_than_the_installation_s_are_refused(
+    directory: Directory, away: Database, store: Redis
+) -> None:
+    stranger = SecretBox((Key(id="k1", secret=bytes(32)),))
+
+    with pytest.raises(DirectoryError, match="SMARTERBOT_KEYS"):
+        await Directory(away, store, stranger).load()

@@ -1,0 +1,132 @@
+"""The environment is read once, and everything that is wrong with it is told at once."""
+
+import base64
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bot.settings import (
+    VARIABLES,
+    Settings,
+    SettingsError,
+    configuration_table,
+    read_settings,
+    whatsapp_problems,
+)
+
+KEY = base64.b64encode(bytes(32)).decode()
+OUTSIDE = {
+    "DATABASE_URL": "postgresql://smarterbot_app@db/smarterbot",
+    "REDIS_URL": "redis://cache",
+    "SMARTERBOT_KEYS": f"k1:{KEY}",
+}
+
+
+def test_an_empty_environment_means_embedded_stores() -> None:
+    settings = read_settings({})
+
+    assert settings.embedded
+    assert settings.data == Path(".data")
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.graph_url == "https://graph.facebook.com"
+    assert settings.graph_version == "v26.0"
+    assert settings.shards == 64
+
+
+def test_urls_mean_stores_of_others() -> None:
+    settings = read_settings(OUTSIDE)
+
+    assert not settings.embedded
+    assert settings.database_owner_url == settings.database_url
+    assert [key.id for key in settings.keys] == ["k1"]
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert read_settings(
+        dict.fromkeys((variable.name for variable in VARIABLES), "")
+    ) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        pytest.param({"PORT": "80000"}, "PORT: a whole number from 1 to 65535", id="port-too-high"),
+        pytest.param({"PORT": "0"}, "PORT: a whole number from 1 to 65535", id="port-too-low"),
+        pytest.param({"PORT": "٨٠٨٠"}, "PORT: a whole number", id="digits-of-another-script"),
+        pytest.param({"SMARTERBOT_SHARDS": "many"}, "SMARTERBOT_SHARDS: a whole number", id="no-number"),
+        pytest.param({"LOG_FORMAT": "xml"}, "LOG_FORMAT: one of json, console", id="log-format"),
+        pytest.param({"LOG_LEVEL": "INFO"}, "LOG_LEVEL: one of debug, info", id="log-level"),
+        pytest.param(
+            {"WHATSAPP_GRAPH_URL": "graph.facebook.com"},
+            "WHATSAPP_GRAPH_URL: a URL with a host",
+            id="graph-url-without-scheme",
+        ),
+        pytest.param({"WHATSAPP_GRAPH_VERSION": "26"}, "WHATSAPP_GRAPH_VERSION: a version such as", id="version"),
+        pytest.param({**OUTSIDE, "DATABASE_URL": "mysql://db"}, "DATABASE_URL: a URL that starts with", id="scheme"),
+        pytest.param({**OUTSIDE, "REDIS_URL": "cache:6379"}, "REDIS_URL: the store's address must be", id="store"),
+        pytest.param({**OUTSIDE, "REDIS_URL": "redis://cache/3"}, "REDIS_URL: the lanes live in", id="database-3"),
+        pytest.param({**OUTSIDE, "REDIS_URL": ""}, "REDIS_URL: set it too", id="database-alone"),
+        pytest.param({"REDIS_URL": "redis://cache"}, "DATABASE_URL: set it too", id="redis-alone"),
+        pytest.param(
+            {"DATABASE_OWNER_URL": "postgresql://owner@db/x"},
+            "DATABASE_OWNER_URL: is for DATABASE_URL",
+            id="owner-alone",
+        ),
+        pytest.param(
+            {**OUTSIDE, "SMARTERBOT_KEYS": ""}, "SMARTERBOT_KEYS: is needed with DATABASE_URL", id="no-keys"
+        ),
+        pytest.param({"SMARTERBOT_KEYS": "k1:c2hvcnQ="}, "SMARTERBOT_KEYS: id:key", id="short-key"),
+        pytest.param({"SMARTERBOT_KEYS": f"k1:{KEY},k1:{KEY}"}, "each key needs an id of its own", id="same-id"),
+        pytest.param({"SMARTERBOT_KEYS": f"a|b:{KEY}"}, "SMARTERBOT_KEYS: id:key", id="id-with-a-bar"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_names_its_variable_and_the_mend(
+    environment: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings(environment)
+
+    assert len(error.value.problems) == 1
+    assert problem in str(error.value)
+
+
+def test_all_problems_are_told_together() -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({"PORT": "x", "LOG_LEVEL": "x", "REDIS_URL": "redis://cache"})
+
+    assert [problem.split(":")[0] for problem in error.value.problems] == [
+        "PORT",
+        "LOG_LEVEL",
+        "DATABASE_URL",
+    ]
+
+
+def test_a_wrong_key_is_not_repeated_in_the_message() -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({"SMARTERBOT_KEYS": "k1:c2VjcmV0"})
+
+    assert "c2VjcmV0" not in str(error.value)
+
+
+def test_secrets_are_not_shown_with_the_settings() -> None:
+    assert str(bytes(32)) not in repr(read_settings(OUTSIDE))
+
+
+def test_the_webhook_needs_its_secrets() -> None:
+    assert whatsapp_problems(read_settings({"WHATSAPP_VERIFY_TOKEN": "x"})) == (
+        "WHATSAPP_APP_SECRET: is not set",
+    )
+
+
+def test_the_table_holds_every_setting_once() -> None:
+    assert sorted(variable.field for variable in VARIABLES) == sorted(
+        field.name for field in fields(Settings)
+    )
+    assert all(variable.meaning for variable in VARIABLES)
+
+
+def test_the_readme_shows_the_table() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+
+    assert configuration_table() in readme

@@ -1,0 +1,35 @@
+"""The smallest flow with a memory: counts what it heard and says it back. For tests of the engine and the benchmark.
+
+Each reply carries the count, so a lost, doubled or reordered turn shows in the words.
+"""
+
+from dataclasses import dataclass
+
+from flows.dialog.advance import BOT_KEYS, Book
+from flows.dialog.answers import Text
+from flows.dialog.flow import Flow, Step, go, say
+from flows.dialog.texts import FORMAT_KEYS, Texts
+
+
+@dataclass(frozen=True)
+class Count:
+    heard: int = 0
+
+
+echo = Flow("echo", Count, bool)
+
+
+@echo.asks
+def listening(count: Count, words: Text) -> Step:
+    return go(listening, Count(count.heard + 1), say("heard", words=words))
+
+
+def echo_book() -> Book:
+    """A book of this flow alone; the texts that it never speaks are named after their keys."""
+    unspoken = {key: key for key in (*BOT_KEYS, *FORMAT_KEYS)}
+    spoken = {
+        "echo.listening.ask": "¿Algo más?",
+        "echo.listening.heard": "{{ s.heard }} {{ words }}",
+        "text.unknown": "¿Me lo escribes?",
+    }
+    return Book([echo], Texts({"es_CL": {**unspoken, **spoken}}))

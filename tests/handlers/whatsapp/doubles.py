@@ -1,0 +1,107 @@
+"""Small stand-ins for what the bot hands to this room, with behaviour of their own."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from flows.dialog.ctx import Firm
+from flows.values.ids import ChannelId, TenantId
+from handlers.journal import StatusSeen
+from handlers.ports import Arrival, Channel, StoreDownError
+from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
+
+TENANT = TenantId("1a0c7a2e-0000-4000-8000-000000000001")
+CHANNEL = ChannelId("1a0c7a2e-0000-4000-8000-000000000002")
+TOKEN = "EAAG-token"
+
+
+class Phonebook:
+    """A directory of one channel."""
+
+    def __init__(self) -> None:
+        self.channels = {
+            CHANNEL: Channel(
+                id=CHANNEL,
+                tenant=TENANT,
+                phone_number_id=NUMBER,
+                waba_id=WABA,
+                display_phone="56911112222",
+            )
+        }
+        self.tokens = {CHANNEL: TOKEN}
+
+    def channel_by_number(self, phone_number_id: str) -> Channel | None:
+        found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
+        return found[0] if found else None
+
+    def channel(self, channel: ChannelId) -> Channel | None:
+        return self.channels.get(channel)
+
+    def firm(self, tenant: TenantId) -> Firm | None:
+        return Firm(id=tenant, name="Panadería")
+
+    def token(self, channel: ChannelId) -> str:
+        return self.tokens.get(channel, "")
+
+
+class Ear:
+    """An intake that keeps each message and status once, and counts how often it was called."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Arrival] = {}
+        self.statuses: dict[tuple[str, str], StatusSeen] = {}
+        self.calls = 0
+        self.down = False
+
+    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+        self.calls += 1
+        if self.down:
+            raise StoreDownError("down")
+        for arrival in arrivals:
+            self.messages.setdefault(arrival.heard.id, arrival)
+        for status in statuses:
+            self.statuses.setdefault((status.wamid, status.status), status)
+
+
+class Counts:
+    """A meter that remembers."""
+
+    def __init__(self) -> None:
+        self.counted: Counter[tuple[str, str]] = Counter()
+
+    def count(self, name: str, detail: str = "") -> None:
+        self.counted[name, detail] += 1
+
+
+class Watch:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.ms = WROTE * 1000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def passes(self, ms: int) -> None:
+        self.ms += ms
+
+
+class Bucket:
+    """Limits that say what they are told, and remember who asked."""
+
+    def __init__(self) -> None:
+        self.wait_ms = 0
+        self.asked: list[tuple[str, float, int]] = []
+
+    async def take(self, name: str, *, per_s: float, burst: int) -> int:
+        self.asked.append((name, per_s, burst))
+        return self.wait_ms
+
+
+class Health:
+    """An intake that has been up for as long as it is told."""
+
+    def __init__(self) -> None:
+        self.ms = 3_600_000
+
+    async def healthy_ms(self) -> int:
+        return self.ms

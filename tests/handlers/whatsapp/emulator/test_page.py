@@ -1,0 +1,296 @@
+"""A person and a bot talk through the page, in a real browser."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from handlers.whatsapp.emulator.server import PAGE
+from tests.handlers.whatsapp.emulator.stage import (
+    JSON,
+    PATIENCE_S,
+    SECRET,
+    SOL,
+    Hook,
+    Stage,
+    buttons,
+    items,
+    link,
+    menu,
+    on_stage,
+    reminder,
+    text,
+)
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Baker:
+    """A bot that verifies each webhook and answers through the Graph API."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    async def hear(self, request: web.Request) -> web.Response:
+        hook = Hook(await request.read(), request.headers["X-Hub-Signature-256"])
+        proof = HMAC(SECRET.encode(), hashes.SHA256())
+        proof.update(hook.raw)
+        proof.verify(bytes.fromhex(hook.signature.removeprefix("sha256=")))
+        for message in items(hook.body, "messages"):
+            await self._stage.sends({"status": "read", "message_id": message["id"]})
+            address = (
+                {"to": message["from"]}
+                if "from" in message
+                else {"recipient": message["from_user_id"]}
+            )
+            await self._stage.sends({**_without_to(self.answer(message)), **address})
+        return web.Response()
+
+    def answer(self, message: JSON) -> JSON:
+        match message:
+            case {"type": "text", "text": {"body": "hola"}}:
+                return menu(
+                    [
+                        {
+                            "rows": [
+                                {
+                                    "id": "prices",
+                                    "title": "Ver precios",
+                                    "description": "Pan y tortas",
+                                }
+                            ]
+                        }
+                    ]
+                )
+            case {"type": "text", "text": {"body": "pedido"}}:
+                return buttons("Sí, ese", "Es otro")
+            case {"type": "text", "text": {"body": "hora"}}:
+                return reminder()
+            case {"interactive": {"list_reply": {"id": "prices"}}}:
+                return link("Abrir lista", "https://sol.example/precios")
+            case {"interactive": {"button_reply": {"title": title}}}:
+                return text(f"Elegiste *{title}*. <b>no es HTML</b>")
+            case {"button": {"payload": payload}}:
+                return text(f"Anotado: {payload}")
+            case {"type": kind}:
+                return text(f"Recibí {kind}")
+            case _:
+                raise AssertionError(message)
+
+
+def _without_to(body: JSON) -> JSON:
+    return {key: value for key, value in body.items() if key != "to"}
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with on_stage(numbers=[SOL]) as stage:
+        stage.bot = Baker(stage).hear
+        yield stage
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    expect.set_options(timeout=PATIENCE_S * 1000)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def opened(
+    browser: Browser, address: str, *, width: int = 1280, touch: bool = False
+) -> AsyncIterator[Page]:
+    """The page; any error in it, or anything that its policy refuses, fails the test."""
+    context = await browser.new_context(
+        viewport={"width": width, "height": 800}, has_touch=touch, locale="es-CL"
+    )
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    await page.goto(address)
+    yield page
+    assert complaints == []
+    await context.close()
+
+
+async def writes(page: Page, words: str) -> None:
+    await page.get_by_label("Escribe un mensaje").fill(words)
+    await page.keyboard.press("Enter")
+
+
+async def test_a_person_writes_chooses_a_row_and_sees_the_ticks(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+
+        await writes(page, "hola")
+        mine = page.locator(".mine").first
+        await expect(mine).to_contain_text("hola")
+        await expect(mine.get_by_role("img", name="Leído")).to_be_visible()
+
+        await page.get_by_role("button", name="Ver", exact=True).click()
+        await (
+            page.get_by_role("dialog")
+            .get_by_role("button", name="Ver precios Pan y tortas")
+            .click()
+        )
+        await expect(page.locator(".mine").last).to_contain_text("Ver precios")
+        await expect(page.get_by_role("link", name="Abrir lista")).to_have_attribute(
+            "href", "https://sol.example/precios"
+        )
+        await expect(page.locator(".theirs").last.get_by_role("img", name="Leído")).to_be_visible()
+
+
+async def test_a_tapped_button_is_answered_and_no_text_becomes_markup(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "pedido")
+
+        await page.get_by_role("button", name="Sí, ese").click()
+
+        answer = page.locator(".theirs").last
+        await expect(answer.locator("strong")).to_have_text("Sí, ese")
+        await expect(answer).to_contain_text("<b>no es HTML</b>")
+
+
+async def test_after_25_hours_the_window_is_closed_and_a_free_message_fails(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "pedido")
+        await expect(page.get_by_text("Ventana: 23 h 59 min")).to_be_visible()
+
+        await page.get_by_role("button", name="Adelantar 25 horas").click()
+        await expect(page.get_by_text("Ventana cerrada", exact=True)).to_be_visible()
+        await expect(page.locator("li.day").first).to_have_text("Ayer")
+        await stage.sends(text("¿Sigues ahí?"))
+
+        await expect(page.get_by_text("No llegó: la ventana está cerrada (131047)")).to_be_visible()
+
+
+async def test_a_template_button_is_tapped_on_a_phone_by_somebody_without_a_phone_number(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address, width=360, touch=True) as page:
+        await page.get_by_role("button", name="Agregar persona").click()
+        await page.get_by_label("Nombre").fill("Bruno Soto")
+        await page.get_by_label("Solo por usuario (BSUID)").check()
+        await page.get_by_label("Usuario", exact=True).fill("bruno.soto")
+        await page.get_by_role("button", name="Agregar", exact=True).click()
+        await writes(page, "hora")
+        await expect(page.get_by_text("Plantilla recordatorio_hora")).to_be_visible()
+
+        await page.get_by_role("button", name="Sí, voy").tap()
+
+        await expect(page.locator(".theirs").last).to_contain_text("Anotado: Sí, voy")
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
+        assert stage.emulator.world.people["p1"].visible_wa_id == ""  # type: ignore[index]
+
+
+async def test_every_attachment_reaches_the_bot(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        kinds = {
+            "Foto": "image",
+            "Nota de voz": "audio",
+            "Sticker": "sticker",
+            "Ubicación": "location",
+            "Contacto": "contacts",
+            "Encuesta (no soportada)": "unsupported",
+        }
+
+        for label, kind in kinds.items():
+            await page.get_by_role("button", name="Adjuntar").click()
+            await (
+                page.get_by_role("group", name="Adjuntar").get_by_role("button", name=label).click()
+            )
+            await expect(page.locator(".theirs").last).to_contain_text(f"Recibí {kind}")
+
+
+async def test_a_double_click_puts_a_reaction(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "¿pan?")
+        bubble = page.locator(".theirs").first
+
+        await bubble.locator(".words").dblclick()
+        await page.get_by_role("dialog").get_by_role("button", name="👍").click()
+
+        await expect(bubble.locator(".reaction")).to_have_text("👍")
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí reaction")
+
+
+async def test_a_fault_is_switched_on_for_once_and_shows_itself(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await page.get_by_role("group", name="Webhook duplicado").get_by_label("Una vez").check()
+        await expect(page.get_by_text("1 activa")).to_be_visible()
+
+        await writes(page, "¿pan?")
+
+        await expect(page.locator(".theirs")).to_have_count(2)
+        await expect(page.get_by_text("1 activa")).to_be_hidden()
+
+
+async def test_the_keyboard_alone_is_enough(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("Escribe un mensaje")).to_be_focused()
+        await page.keyboard.type("pedido")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Es otro").focus()
+        await page.keyboard.press("Space")
+
+        await expect(page.locator(".theirs").last).to_contain_text("Elegiste Es otro")
+
+
+async def test_the_page_works_below_a_prefix(browser: Browser) -> None:
+    async with on_stage(numbers=[SOL], prefix="/emulador") as stage:
+        stage.bot = Baker(stage).hear
+        async with opened(browser, stage.address) as page:
+            await page.get_by_role("button", name="Empezar como Ana").click()
+            await writes(page, "pedido")
+
+            await expect(page.get_by_role("button", name="Sí, ese")).to_be_visible()
+
+
+async def test_the_page_may_load_nothing_from_elsewhere(stage: Stage) -> None:
+    async with aiohttp.ClientSession() as http, http.get(stage.address) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("file", sorted(PAGE.glob("*.js")), ids=lambda file: file.name)
+def test_no_script_writes_markup(file: Path) -> None:
+    source = file.read_text()
+
+    assert not [
+        word
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
+        if word in source
+    ]

@@ -1,0 +1,297 @@
+"""The webhook: proves, keeps, acknowledges; and acknowledges nothing that it has not kept."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import ClientSession, TCPConnector, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from flows.values.ids import Wamid
+from handlers.journal import StatusSeen
+from handlers.whatsapp.webhook import BODY_BYTES_MAX, PATH, SignatureError, WhatsAppWebhook, verify
+from tests.handlers.whatsapp.bodies import (
+    SECRET,
+    change,
+    entry,
+    envelope,
+    message,
+    signed,
+    status,
+    value,
+    webhook,
+)
+from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook
+
+VERIFY_TOKEN = "a-verify-token"
+OLD_SECRET = "the-secret-before"
+
+Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()
+
+
+@pytest.fixture
+def counts() -> Counts:
+    return Counts()
+
+
+@pytest.fixture
+async def client(ear: Ear, counts: Counts) -> AsyncIterator[Client]:
+    hook = WhatsAppWebhook(
+        app_secrets=[SECRET, OLD_SECRET],
+        verify_token=VERIFY_TOKEN,
+        directory=Phonebook(),
+        intake=ear,
+        meter=counts,
+    )
+    app = web.Application()
+    app.add_routes(hook.routes())
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def post(client: Client, body: bytes, signature: str | None = None) -> int:
+    headers = {"X-Hub-Signature-256": signed(body) if signature is None else signature}
+    async with client.post(PATH, data=body, headers=headers) as response:
+        return response.status
+
+
+# ------------------------------------------------------------------ hearing
+
+
+async def test_a_message_is_kept_before_it_is_acknowledged(client: Client, ear: Ear) -> None:
+    assert await post(client, webhook(messages=[message()])) == 200
+
+    (arrival,) = ear.messages.values()
+    assert (arrival.channel.tenant, arrival.heard.text) == (TENANT, "hola")
+
+
+async def test_a_status_is_told_with_its_tenant(client: Client, ear: Ear) -> None:
+    failed = status(status="failed", errors=[{"code": 131026}])
+
+    assert await post(client, webhook(statuses=[failed])) == 200
+
+    assert list(ear.statuses.values()) == [
+        StatusSeen(
+            tenant=TENANT,
+            wamid=Wamid("wamid.OUT"),
+            status="failed",
+            at=1_795_392_000,
+            item="wa/c1:7-0",  # type: ignore[arg-type]  # an ItemId
+            code=131026,
+        )
+    ]
+
+
+async def test_a_batch_is_heard_at_once(client: Client, ear: Ear) -> None:
+    batch = [message(id=f"m{n}") for n in range(500)]
+    flood = [status(id=f"s{n}") for n in range(500)]
+
+    assert await post(client, webhook(messages=batch, statuses=flood)) == 200
+
+    assert (len(ear.messages), len(ear.statuses), ear.calls) == (500, 500, 1)
+
+
+async def test_a_store_that_is_down_makes_meta_repeat(client: Client, ear: Ear) -> None:
+    body = webhook(messages=[message()])
+    ear.down = True
+    assert await post(client, body) == 503
+
+    ear.down = False
+
+    assert await post(client, body) == 200
+    assert len(ear.messages) == 1
+
+
+async def test_an_unknown_number_is_counted_and_harms_nobody(
+    client: Client, ear: Ear, counts: Counts
+) -> None:
+    body = envelope(
+        entry(change(value(messages=[message(id="m1")], number="999"))),
+        entry(change(value(messages=[message(id="m2")]))),
+    )
+
+    assert await post(client, body) == 200
+
+    assert list(ear.messages) == ["m2"]
+    assert counts.counted["whatsapp_unknown_number", ""] == 1
+
+
+async def test_other_fields_are_counted(client: Client, ear: Ear, counts: Counts) -> None:
+    body = envelope(entry(change({"event": "APPROVED"}, "message_template_status_update")))
+
+    assert await post(client, body) == 200
+
+    assert counts.counted["whatsapp_notice", "message_template_status_update"] == 1
+    assert ear.calls == 0
+
+
+# ------------------------------------------------------------------ attacks
+
+BODY = webhook(messages=[message()])
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        pytest.param("", id="empty"),
+        pytest.param(signed(BODY, "another-secret"), id="another-secret"),
+        pytest.param(signed(BODY + b" "), id="of-another-body"),
+        pytest.param(signed(BODY).upper(), id="upper-case"),
+        pytest.param("sha256=" + signed(BODY)[7:].upper(), id="upper-case-hex"),
+        pytest.param(signed(BODY)[7:], id="no-prefix"),
+        pytest.param("sha1=" + signed(BODY)[7:], id="other-algorithm"),
+        pytest.param(signed(BODY)[:-1], id="cut"),
+        pytest.param(signed(BODY) + "0", id="longer"),
+        pytest.param(signed(BODY) + ", " + signed(BODY), id="twice"),
+        pytest.param("sha256=ñandú", id="not-ascii"),
+        pytest.param("sha256=" + "٣" * 64, id="other-digits"),
+        pytest.param("sha256=" + "0" * 7000, id="long"),
+    ],
+)
+async def test_what_meta_did_not_sign_is_refused(client: Client, ear: Ear, signature: str) -> None:
+    assert await post(client, BODY, signature) == 401
+    assert ear.calls == 0
+
+
+async def test_a_body_without_signature_is_refused(client: Client, ear: Ear) -> None:
+    async with client.post(PATH, data=BODY) as response:
+        assert response.status == 401
+    assert ear.calls == 0
+
+
+async def test_a_signature_of_raw_bytes_is_refused(client: Client) -> None:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    try:
+        writer.write(
+            b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: close\r\n"
+            b"X-Hub-Signature-256: sha256=\xff\xfe\xed\r\n\r\n%s" % (PATH.encode(), len(BODY), BODY)
+        )
+        answer = await reader.readline()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+    assert answer.split()[1] == b"401"
+
+
+async def test_garbage_is_not_even_parsed_without_a_signature(client: Client) -> None:
+    assert await post(client, b"{", "sha256=00") == 401
+    assert await post(client, b"{") == 400
+
+
+async def test_while_a_secret_is_replaced_both_are_good(client: Client) -> None:
+    assert await post(client, BODY, signed(BODY, OLD_SECRET)) == 200
+
+
+def test_verify_accepts_meta_own_signature_only() -> None:
+    verify(BODY, signed(BODY), [SECRET.encode()])
+
+    with pytest.raises(SignatureError):
+        verify(BODY, signed(BODY), [b"another"])
+    with pytest.raises(SignatureError):
+        verify(BODY, signed(BODY), [])
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        pytest.param(BODY_BYTES_MAX, 200, id="three-megabytes"),
+        pytest.param(BODY_BYTES_MAX + 1, 413, id="one-byte-more"),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunked"])
+async def test_a_body_has_a_limit(client: Client, size: int, expected: int, chunked: bool) -> None:
+    body = BODY + b" " * (size - len(BODY))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1 << 16):
+            yield body[start : start + (1 << 16)]
+
+    headers = {"X-Hub-Signature-256": signed(body)}
+    url = client.make_url(PATH)
+    async with (
+        ClientSession(connector=TCPConnector(force_close=True)) as session,
+        session.post(
+            url, data=chunks() if chunked else io.BytesIO(body), headers=headers
+        ) as response,
+    ):
+        assert response.status == expected
+
+
+@pytest.mark.parametrize(
+    ("secrets", "token"),
+    [
+        pytest.param([], "t", id="no-secret"),
+        pytest.param([""], "t", id="empty-secret"),
+        pytest.param(["s", ""], "t", id="one-empty-secret"),
+        pytest.param(["s"], "", id="no-token"),
+    ],
+)
+def test_it_does_not_start_without_its_secrets(secrets: list[str], token: str) -> None:
+    with pytest.raises(ValueError, match="needed"):
+        WhatsAppWebhook(
+            app_secrets=secrets,
+            verify_token=token,
+            directory=Phonebook(),
+            intake=Ear(),
+            meter=Counts(),
+        )
+
+
+# ------------------------------------------------------------------ handshake
+
+
+async def shake(client: Client, **query: str) -> tuple[int, str, str]:
+    params = {f"hub.{key}": text for key, text in query.items()}
+    async with client.get(PATH, params=params) as response:
+        return response.status, response.content_type, await response.text()
+
+
+async def test_the_handshake_gives_the_bare_challenge_back(client: Client) -> None:
+    answer = await shake(
+        client, mode="subscribe", verify_token=VERIFY_TOKEN, challenge="1158201444"
+    )
+
+    assert answer == (200, "text/plain", "1158201444")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"mode": "subscribe", "challenge": "1"}, id="no-token"),
+        pytest.param(
+            {"mode": "subscribe", "verify_token": "guess", "challenge": "1"}, id="wrong-token"
+        ),
+        pytest.param(
+            {"mode": "subscribe", "verify_token": "ñandú", "challenge": "1"}, id="not-ascii"
+        ),
+        pytest.param({"verify_token": VERIFY_TOKEN, "challenge": "1"}, id="no-mode"),
+        pytest.param(
+            {"mode": "unsubscribe", "verify_token": VERIFY_TOKEN, "challenge": "1"}, id="other-mode"
+        ),
+    ],
+)
+async def test_a_stranger_shakes_no_hands(client: Client, query: dict[str, str]) -> None:
+    assert (await shake(client, **query))[0] == 403
+
+
+@pytest.mark.parametrize(
+    "challenge", [pytest.param("", id="none"), pytest.param("x" * 257, id="long")]
+)
+async def test_a_challenge_has_a_size(client: Client, challenge: str) -> None:
+    answer = await shake(client, mode="subscribe", verify_token=VERIFY_TOKEN, challenge=challenge)
+
+    assert answer[0] == 400
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD"])
+async def test_only_get_and_post_are_served(client: Client, method: str) -> None:
+    async with client.request(method, PATH) as response:
+        assert response.status == 405

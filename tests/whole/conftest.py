@@ -1,0 +1,100 @@
+"""The whole server in this process, with the emulator on the other side of real HTTP."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.app import Running, Waits, running
+from bot.clock import Clock
+from bot.demo import prepare_demo
+from bot.embedded.postgres import PostgresUrls
+from bot.embedded.stores import Stores
+from bot.settings import Settings, read_settings
+from flows.dialog.advance import Book
+from handlers.whatsapp.emulator.phones import Pace
+from handlers.whatsapp.emulator.server import Emulator, serving
+from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
+from handlers.whatsapp.emulator.webhooks import Retries
+from handlers.whatsapp.emulator.world import Truth
+from handlers.whatsapp.webhook import PATH
+from tests.whole.people import FAST, People
+from tests.whole.waits import SHORT
+
+SECRET = "test-app-secret"
+KEYS = f"t1:{base64.b64encode(bytes(32)).decode()}"
+
+
+@dataclass
+class Whole:
+    """A server at work, the people who write to it, and what the emulator knows."""
+
+    server: Running
+    emulator: Emulator
+    people: People
+    stores: Stores
+    settings: Settings
+    http: aiohttp.ClientSession
+
+    @property
+    def truth(self) -> Truth:
+        return self.emulator.world.truth()
+
+
+@pytest.fixture
+def stores(clean_valkey: str, clean_postgres: PostgresUrls) -> Stores:
+    return Stores(redis_url=clean_valkey, postgres=clean_postgres)
+
+
+@asynccontextmanager
+async def whole_server(
+    stores: Stores,
+    data: Path,
+    port: int,
+    *,
+    book: Book | None = None,
+    waits: Waits = SHORT,
+    clock: Clock | None = None,
+) -> AsyncIterator[Whole]:
+    clock = clock or Clock()
+
+    async def shift(ms: int) -> None:
+        clock.shift(ms)
+
+    emulator = Emulator(
+        callback_url=f"http://127.0.0.1:{port}{PATH}",
+        app_secret=SECRET,
+        numbers=[FAST],
+        templates=read_templates(SAMPLES),
+        clock=clock,
+        on_shift=shift,
+        pace=Pace(0, 0, 0),
+        retries=Retries(first_ms=50, longest_ms=500),
+        salt="whole",
+    )
+    async with serving(emulator, host="127.0.0.1", port=0) as graph:
+        settings = read_settings(
+            {
+                "DATABASE_URL": stores.postgres.app,
+                "DATABASE_OWNER_URL": stores.postgres.owner,
+                "REDIS_URL": stores.redis_url,
+                "SMARTERBOT_KEYS": KEYS,
+                "SMARTERBOT_DATA": str(data),
+                "SMARTERBOT_SHARDS": "8",
+                "PORT": str(port),
+                "WHATSAPP_APP_SECRET": SECRET,
+                "WHATSAPP_VERIFY_TOKEN": "test-verify-token",
+                "WHATSAPP_GRAPH_URL": graph,
+            }
+        )
+        await prepare_demo(settings, stores, number=FAST)
+        async with (
+            running(settings, stores, book=book, clock=clock, waits=waits) as server,
+            aiohttp.ClientSession() as http,
+        ):
+            people = People(http, graph)
+            yield Whole(server, emulator, people, stores, settings, http)
