@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -50,6 +51,7 @@ STOP_WEB_S: Final = 2.0
 STOP_TURNS_S: Final = 4.0
 STOP_JOURNAL_S: Final = 3.0
 GRAPH_CONNECTIONS_MAX: Final = 200
+GC_THRESHOLD: Final = 20_000
 # A connection that Meta closed while it idled would put the next send in doubt.
 GRAPH_KEEPALIVE_S: Final = 15.0
 
@@ -236,6 +238,7 @@ def run(
 ) -> None:
     """Run one process until SIGTERM or SIGINT; embedded stores if no URL is set. From the main thread only."""
     setup_logs(settings.log_format, settings.log_level)
+    _spare_the_collector()
     with contextlib.ExitStack() as stack:
         if settings.embedded:
             stores = stack.enter_context(running_stores(settings.data))
@@ -251,6 +254,17 @@ def run(
         uvloop.run(
             _until_stopped(settings, stores, role=role, book=book, extend=extend, waits=waits)
         )
+
+
+def _spare_the_collector() -> None:
+    """What was imported stays for the life of the process: the garbage collector need not look at it again.
+
+    A message makes a few hundred objects that die by reference count; looking for cycles every 700 of them is a
+    tenth of our CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
 
 
 async def _until_stopped(

@@ -69,9 +69,31 @@ class Metrics:
             "smarterbot_dead_letters", "Dead letters kept.", registry=self.registry
         )
 
+        # Looking a child up by its labels costs more than counting, so each is looked up once.
+        self._heard: dict[str, Counter] = {}
+        self._events: dict[tuple[str, str], Counter] = {}
+        self._answers: dict[str, Histogram] = {}
+
+    def hear(self, kind: str) -> None:
+        """Count one message or status by its kind."""
+        child = self._heard.get(kind)
+        if child is None:
+            child = self._heard[kind] = self.heard.labels(kind)
+        child.inc()
+
     def count(self, name: str, detail: str = "") -> None:
         """Count an event by name; `detail` comes from a closed vocabulary."""
-        self.events.labels(name, detail).inc()
+        child = self._events.get((name, detail))
+        if child is None:
+            child = self._events[name, detail] = self.events.labels(name, detail)
+        child.inc()
+
+    def answer(self, status: int, seconds: float) -> None:
+        """One webhook was answered, so long after its headers had come."""
+        child = self._answers.get(str(status))
+        if child is None:
+            child = self._answers[str(status)] = self.webhook_seconds.labels(str(status))
+        child.observe(seconds)
 
     def exposition(self) -> bytes:
         """The registry in Prometheus' text format."""

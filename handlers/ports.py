@@ -65,7 +65,7 @@ class Intake(Protocol):
         """Put each message into its conversation's lane and record each status: all of it, once.
 
         Repeating it is harmless: a message is known by its wamid, a status by (wamid, status).
-        A `failed` status also wakes its conversation.
+        A `failed` status also wakes its conversation. It answers within a few seconds, whatever the store does.
 
         Raises:
             StoreDownError: something may not be durable; nothing may be acknowledged.

@@ -46,16 +46,20 @@ class Intake:
         self._take = take
 
     async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
-        """See `handlers.ports.Intake.hear`."""
+        """See `handlers.ports.Intake.hear`. It takes no longer than the wire's own deadline."""
         try:
             # Nearly every webhook holds one message or one status: no task is made for it.
             if len(arrivals) == 1 and not statuses:
                 await self._message(arrivals[0])
-            elif arrivals or statuses:
+            elif len(statuses) == 1 and not arrivals and statuses[0].status != "failed":
+                await self._status(statuses[0])
+            else:
                 await asyncio.gather(self._messages(arrivals), self._statuses(statuses))
         except (StoreLostError, LaneError) as lost:
             self._metrics.count("intake_refused", type(lost).__name__)
             raise StoreDownError("the lanes cannot take anything now") from lost
+
+    # -------------------------------------------------------------- messages
 
     async def _message(self, arrival: Arrival) -> None:
         person = self._addresses.known(arrival.channel, arrival.sender)
@@ -77,7 +81,7 @@ class Intake:
             heard=heard,
             received=self._clock.now_ms(),
         )
-        self._metrics.heard.labels(heard.kind).inc()
+        self._metrics.hear(heard.kind)
         await self._put(person.conversation, _encode(arrived), heard.id, heard.at)
 
     async def _put(self, conversation: ConversationId, body: bytes, mark: str, at: int) -> None:
@@ -93,40 +97,56 @@ class Intake:
         )
         match answer:
             case Put.SEEN:
-                self._metrics.heard.labels("again").inc()
+                self._metrics.hear("again")
             case Put.WAITING:
                 self._bell.ring(shard, "conv")
             case taken:
                 self._take(taken)
 
+    # -------------------------------------------------------------- statuses
+
+    async def _status(self, status: StatusSeen) -> None:
+        self._metrics.hear(status.status)
+        await self._confirm(self._shard_of(status), [status])
+
     async def _statuses(self, statuses: Sequence[StatusSeen]) -> None:
         by_shard: dict[int, list[StatusSeen]] = {}
-        waits = []
         for status in statuses:
-            conversation = _conversation_of(status.item)
-            shard = self._lanes.shard(conversation or status.wamid)
-            by_shard.setdefault(shard, []).append(status)
-            self._metrics.heard.labels(status.status).inc()
-            if status.status == "failed" and conversation:
-                refused = Refused(
-                    ref="",
-                    fault=fault_of(status.code).name,
-                    code=status.code,
-                    item=status.item,
-                    wamid=status.wamid,
-                )
-                waits.append(
-                    self._put(conversation, _encode(refused), f"{status.wamid}!failed", status.at)
-                )
-        for shard, group in by_shard.items():
-            proofs = [(s.item, s.wamid.encode()) for s in group if _conversation_of(s.item)]
-            waits.append(self._confirm(shard, _encode(StatusRecord(tuple(group))), proofs))
-        await asyncio.gather(*waits)
+            self._metrics.hear(status.status)
+            by_shard.setdefault(self._shard_of(status), []).append(status)
+        failed = [status for status in statuses if status.status == "failed"]
+        await asyncio.gather(
+            *(self._confirm(shard, group) for shard, group in by_shard.items()),
+            *map(self._fail, failed),
+        )
 
-    async def _confirm(self, shard: int, line: bytes, proofs: list[tuple[ItemId, bytes]]) -> None:
-        kept = await self._lanes.confirm(shard, SEND_KIND, line, proofs)
+    def _shard_of(self, status: StatusSeen) -> int:
+        return self._lanes.shard(_conversation_of(status.item) or status.wamid)
+
+    async def _confirm(self, shard: int, statuses: list[StatusSeen]) -> None:
+        """One journal line for all of them; for items still in a lane, the proof that they took effect."""
+        kept = await self._lanes.confirm(
+            shard,
+            SEND_KIND,
+            _encode(StatusRecord(tuple(statuses))),
+            [(status.item, status.wamid.encode()) for status in statuses if status.item],
+        )
         if kept:
             self._bell.ring(shard, SEND_KIND)
+
+    async def _fail(self, status: StatusSeen) -> None:
+        """Meta took a message and did not deliver it: the conversation hears of it."""
+        conversation = _conversation_of(status.item)
+        if conversation is None:
+            return
+        refused = Refused(
+            ref="",
+            fault=fault_of(status.code).name,
+            code=status.code,
+            item=status.item,
+            wamid=status.wamid,
+        )
+        await self._put(conversation, _encode(refused), f"{status.wamid}!failed", status.at)
 
 
 def _conversation_of(item: ItemId) -> ConversationId | None:

@@ -204,9 +204,9 @@ class _Run:
         said: list[Said] = []
         if turn.message is not None:
             ref = f"{self.id}-{number}"
-            reads = heard[-1].id if heard else NOTHING
+            reads = heard[-1].id if heard and self._shows_reading() else NOTHING
             said.append(self._say(ref, turn.message, turn.template, reads=reads, asked=not unasked))
-        elif heard:
+        elif heard and self._shows_reading():
             self._push_read(typing=any(isinstance(e, Asked) for e in turn.effects))
         consents, handoff = self._effects(turn, heard)
         self.records.append(
@@ -332,6 +332,9 @@ class _Run:
             at=self.now_ms,
         )
         self.pushes.append((f"wa/{self.id}", _json(read)))
+
+    def _shows_reading(self) -> bool:
+        return self.firm.settings.get("read_receipts") != "no"
 
     # -------------------------------------------------------------- time
 

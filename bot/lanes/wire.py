@@ -28,6 +28,8 @@ DEADLINE_S: Final = (
 PENDING_MAX: Final = (
     20_000  # commands without a reply; chosen: twenty of Meta's largest webhooks at once
 )
+HOLD_S: Final = 0.001  # the event loop's timers are no finer; about one fsync
+HOLD_COMMANDS_MAX: Final = 256
 BACKOFF_S: Final = 0.05
 BACKOFF_MAX_S: Final = 1.0
 STALL_GRACE_S: Final = (
@@ -293,6 +295,9 @@ class _Line(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._out: list[bytes] = []
+        self._written = 0
+        """Commands that have left and have no reply yet."""
+        self._hold: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._loading: set[str] = set()
@@ -314,9 +319,13 @@ class _Line(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
+                self._written -= 1
                 self._settle(self.pending.popleft(), reply)
         except (HiredisError, IndexError) as error:
             self.close(f"not the store's protocol: {type(error).__name__}")
+            return
+        if self._hold is not None and not self._written:
+            self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(LOST if exc is None else type(exc).__name__)
@@ -332,6 +341,9 @@ class _Line(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
         self._out.clear()
         lost, self.pending = self.pending, deque()
         for pending in lost:
@@ -352,7 +364,24 @@ class _Line(asyncio.Protocol):
             self._watch = self._loop.call_later(self._deadline_s, self._look)
 
     def _flush(self) -> None:
+        """Write what has gathered; while a batch is under way the next one gathers a little longer.
+
+        The store answers a batch with one fsync, so commands that wait for its answer leave together: fewer
+        writes here, fewer fsyncs there. A lone command is never held.
+        """
+        if self._hold is not None or not self._out:
+            return
+        if self._written and len(self._out) < HOLD_COMMANDS_MAX:
+            self._hold = self._loop.call_later(HOLD_S, self._write)
+        else:
+            self._write()
+
+    def _write(self) -> None:
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
         if self._transport is not None and self._out:
+            self._written += len(self._out)
             self._transport.write(b"".join(self._out))
             self._out.clear()
 

@@ -182,6 +182,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "email": Setting("e-mail for customers", "hola@sol.example", _email),
     "web": Setting("web page", "https://sol.example", _url),
     "privacy_url": Setting("page of the privacy notice", "https://sol.example/privacidad", _url),
+    "read_receipts": Setting(
+        "whether customers see blue ticks on what the bot has read", "yes", _yes_no
+    ),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
@@ -197,4 +200,5 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
+    told.pop("read_receipts", None)  # the engine's affair, not the conversation's
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)

@@ -101,6 +101,11 @@ def parse(body: bytes) -> Webhook:
     Raises:
         MalformedError: it is not JSON.
     """
+    return _usual(body) or _careful(body)
+
+
+def _careful(body: bytes) -> Webhook:
+    """Whatever Meta, or a gateway before us, made of it."""
     webhook = Webhook([], [], [])
     envelope = _decode(body)
     if not isinstance(envelope, dict) or envelope.get("object") != "whatsapp_business_account":
@@ -537,6 +542,150 @@ def _event(value: object) -> str:
 def _note(webhook: Webhook, name: str, *, waba_id: str = "", event: str = "") -> None:
     if len(webhook.notices) < NOTICES_MAX:
         webhook.notices.append(Notice(name, waba_id=waba_id, event=event))
+
+
+# ------------------------------------------------------------------ the usual
+
+# Nearly every webhook is one text or one status in just the shape that Meta documents. Decoding that shape alone takes
+# half the time of looking at each value; whatever differs in the least is read carefully. A test compares the two.
+
+
+class _Metadata(Struct):
+    phone_number_id: str
+
+
+class _Profile(Struct):
+    name: str = ""
+    username: str = ""
+
+
+class _Contact(Struct):
+    profile: _Profile
+    wa_id: str = ""
+    user_id: str = ""
+
+
+class _TextBody(Struct):
+    body: str
+
+
+class _UsualMessage(Struct, rename={"sent_by": "from"}):
+    id: str
+    timestamp: str
+    type: Literal["text"]
+    text: _TextBody
+    sent_by: str = ""
+    from_user_id: str = ""
+    # Something else than a plain text, if they are there:
+    context: None = None
+    group_id: None = None
+
+
+class _Pricing(Struct):
+    category: str = ""
+    type: str = ""
+
+
+class _UsualStatus(Struct):
+    id: str
+    timestamp: str
+    status: Literal["sent", "delivered", "read", "played"]
+    biz_opaque_callback_data: str = ""
+    pricing: _Pricing | None = None
+
+
+class _Value(Struct):
+    metadata: _Metadata
+    contacts: list[_Contact] = []
+    messages: list[_UsualMessage] = []
+    statuses: list[_UsualStatus] = []
+    errors: None = None
+
+
+class _Change(Struct):
+    value: _Value
+    field: Literal["messages"]
+
+
+class _Entry(Struct):
+    changes: list[_Change]
+
+
+class _Envelope(Struct):
+    object: Literal["whatsapp_business_account"]
+    entry: list[_Entry]
+
+
+_usual_decoder: Final = msgspec.json.Decoder(_Envelope)
+_PLAIN_ID: Final = re.compile(r"[!-~]{1,512}")
+_SECONDS: Final = re.compile(r"[1-3][0-9]{9}")
+_WA_ID: Final = re.compile(r"[0-9]{5,20}")
+
+
+def _usual(body: bytes) -> Webhook | None:
+    """The usual webhook, read in one go; None for any other."""
+    if b"\\u0000" in body:
+        return None
+    try:
+        envelope = _usual_decoder.decode(body)
+        [entry] = envelope.entry
+        [change] = entry.changes
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+    value = change.value
+    number = value.metadata.phone_number_id
+    if not _PLAIN_ID.fullmatch(number):
+        return None
+    if len(value.messages) == 1 and not value.statuses and len(value.contacts) == 1:
+        message = _usual_message(value.messages[0], value.contacts[0], number)
+        return None if message is None else Webhook([message], [], [])
+    if len(value.statuses) == 1 and not value.messages:
+        status = _usual_status(value.statuses[0], number)
+        return None if status is None else Webhook([], [status], [])
+    return None
+
+
+def _usual_message(message: _UsualMessage, contact: _Contact, number: str) -> Parsed | None:
+    wa_id, bsuid, name = message.sent_by, message.from_user_id, contact.profile.name
+    if (
+        not (wa_id or bsuid)
+        or contact.wa_id != wa_id
+        or contact.user_id != bsuid
+        or (wa_id and not _WA_ID.fullmatch(wa_id))
+        or (bsuid and not BSUID.fullmatch(bsuid))
+        or len(name) > NAME_CHARS_MAX
+        or len(contact.profile.username) > NAME_CHARS_MAX
+        or not message.text.body
+        or not _PLAIN_ID.fullmatch(message.id)
+        or not _SECONDS.fullmatch(message.timestamp)
+    ):
+        return None
+    sender = Sender(wa_id=wa_id, bsuid=bsuid, name=name, username=contact.profile.username)
+    heard = Heard(
+        id=Wamid(message.id), at=int(message.timestamp), kind="text", text=message.text.body
+    )
+    return Parsed(number, sender, heard)
+
+
+def _usual_status(status: _UsualStatus, number: str) -> Status | None:
+    item, pricing = status.biz_opaque_callback_data, status.pricing or _Pricing()
+    if (
+        not _PLAIN_ID.fullmatch(status.id)
+        or not _SECONDS.fullmatch(status.timestamp)
+        or (item and not (len(item) <= ID_CHARS_MAX and _ITEM.fullmatch(item)))
+        or len(pricing.category) > NAME_CHARS_MAX
+        or len(pricing.type) > NAME_CHARS_MAX
+    ):
+        return None
+    return Status(
+        phone_number_id=number,
+        wamid=Wamid(status.id),
+        status=status.status,
+        at=int(status.timestamp),
+        item=ItemId(item),
+        category=pricing.category,
+        price_type=pricing.type,
+    )
 
 
 # ------------------------------------------------------------------ bytes

@@ -41,6 +41,7 @@ class Peer:
     kind: str  # accept | talk
     command: list[str]
     statuses: bool = False
+    receipts: bool = False
     scale: float = 1.0
     """Part of the messages that a slow peer is given, so that a round stays short."""
 
@@ -133,8 +134,10 @@ def peers(redis_url: str, graph: int, port: int, *, full: bool) -> list[Peer]:
         Peer("SmarterBot, accept only (role web)", "accept", [*ours, "--role", "web"]),
         Peer("minimal aiohttp + Redis echo", "talk", minimal, statuses=True),
         Peer("SmarterBot, end to end", "talk", ours, statuses=True),
+        Peer("SmarterBot, with read receipts", "talk", ours, statuses=True, receipts=True),
     ]
     if full:
+        # The slow peer is given fewer messages, so that a round stays short.
         pywa = [
             str(PEER_VENV / "bin/python"), str(HERE / "peers/pywa_echo.py"),
             "--port", str(port), "--graph", graph_url,
@@ -153,7 +156,7 @@ def measure(rounds: int, messages: int, *, full: bool) -> dict[str, list[dict[st
         environment = stores.environment(port=port, graph=graph)
         for n in range(rounds):
             for peer in peers(stores.redis_url, graph, port, full=full):
-                stores.renew(environment)
+                stores.renew(environment, receipts=peer.receipts)
                 log = folder / "server.log"
                 with process(peer.command, core=0, env=environment, log=log) as server:
                     wait_for(port, log)
@@ -187,8 +190,7 @@ def report(results: dict[str, list[dict[str, Any]]]) -> str:
             f"| {median(rows, 'per_s'):.0f} | {median(rows, 'reply_p50_ms'):.1f} / "
             f"{median(rows, 'reply_p99_ms'):.1f} | {median(rows, 'ack_p99_ms'):.1f} |"
         )
-    named = {name.split(",")[0].split(" ")[0] + str(i): name for i, name in enumerate(results)}
-    bare, web, minimal, talk, *rest = list(named.values())
+    bare, web, minimal, talk, _, *rest = results
     lines += [
         "",
         "| ratio, paired by round: median (range) | measured | goal |",

@@ -11,7 +11,9 @@ import redis
 
 from bot.demo import prepare_demo
 from bot.embedded.stores import Stores, running_stores
-from bot.settings import read_settings
+from bot.people.tenants import change_settings, list_firms
+from bot.settings import Settings, read_settings
+from bot.store.database import Database
 from bot.store.migrate import migrate
 from handlers.whatsapp.emulator.world import Number, NumberId
 from tests.bench.load import NUMBER, SECRET
@@ -50,11 +52,23 @@ class BenchStores:
             "LOG_LEVEL": "warning",
         }
 
-    def renew(self, environment: dict[str, str]) -> None:
-        """Forget the last round; the firm and its number stay."""
+    def renew(self, environment: dict[str, str], *, receipts: bool = False) -> None:
+        """Forget the last round; the firm and its number stay.
+
+        Peers send no read receipts, so the firm sends none either unless `receipts`.
+        """
         with redis.Redis.from_url(self.redis_url) as connection:
             connection.flushall()
-        asyncio.run(prepare_demo(read_settings(environment), self.stores, number=LINE))
+        asyncio.run(self._prepare(read_settings(environment), receipts=receipts))
+
+    async def _prepare(self, settings: Settings, *, receipts: bool) -> None:
+        async with Database.open(self.stores.postgres.app) as database:
+            await prepare_demo(settings, self.stores, number=LINE)
+            [firm] = await list_firms(database)
+            told = {"read_receipts": "yes" if receipts else "no"}
+            await change_settings(database, firm.id, told)
+            # Once more, so that the directory has the setting.
+            await prepare_demo(settings, self.stores, number=LINE)
 
 
 @contextmanager

@@ -67,6 +67,11 @@ class Counts:
 
     def __init__(self) -> None:
         self.counted: Counter[tuple[str, str]] = Counter()
+        self.answers: Counter[int] = Counter()
+
+    def answer(self, status: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.answers[status] += 1
 
     def count(self, name: str, detail: str = "") -> None:
         self.counted[name, detail] += 1
