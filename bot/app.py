@@ -130,9 +130,13 @@ async def running(
         # ------------------------------------------------------- outer systems
         http = await stack.enter_async_context(
             aiohttp.ClientSession(
+                # Meta sets no cookies that we would want, and none of our answers is compressed.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
                 connector=aiohttp.TCPConnector(
                     limit=GRAPH_CONNECTIONS_MAX, keepalive_timeout=GRAPH_KEEPALIVE_S
-                )
+                ),
             )
         )
         graph = Graph(http, base_url=settings.graph_url, version=settings.graph_version)
@@ -234,9 +238,15 @@ def run(
     book: Book | None = None,
     extend: Extend | None = None,
     before: Callable[[Stores], None] | None = None,
+    ready: Callable[[str], None] | None = None,
     waits: Waits = Waits(),
 ) -> None:
-    """Run one process until SIGTERM or SIGINT; embedded stores if no URL is set. From the main thread only."""
+    """Run one process until SIGTERM or SIGINT; embedded stores if no URL is set. From the main thread only.
+
+    Args:
+        before: called with the stores, once they and the schema are there.
+        ready: called with the address, once the server answers on it.
+    """
     setup_logs(settings.log_format, settings.log_level)
     _spare_the_collector()
     with contextlib.ExitStack() as stack:
@@ -252,7 +262,9 @@ def run(
         if before is not None:
             before(stores)
         uvloop.run(
-            _until_stopped(settings, stores, role=role, book=book, extend=extend, waits=waits)
+            _until_stopped(
+                settings, stores, role=role, book=book, extend=extend, waits=waits, ready=ready
+            )
         )
 
 
@@ -275,12 +287,17 @@ async def _until_stopped(
     book: Book | None,
     extend: Extend | None,
     waits: Waits,
+    ready: Callable[[str], None] | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings, stores, role=role, book=book, extend=extend, waits=waits):
+    async with running(
+        settings, stores, role=role, book=book, extend=extend, waits=waits
+    ) as server:
+        if ready is not None:
+            ready(server.address)
         await stop.wait()
 
 

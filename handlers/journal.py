@@ -102,7 +102,7 @@ class StatusRecord(Struct, frozen=True, tag="status"):
     statuses: tuple[StatusSeen, ...]
 
 
-class HandoffRecord(Struct, frozen=True, tag="handoff"):
+class HandoffRecord(Struct, frozen=True, omit_defaults=True, tag="handoff"):
     """A request for a person was taken up by a desk. Unique by (conversation, seq)."""
 
     tenant: TenantId
@@ -111,6 +111,11 @@ class HandoffRecord(Struct, frozen=True, tag="handoff"):
     seq: int
     at: int
     note: str
+    """What the person wrote, in their words."""
+    team: str = ""
+    """Empty for any."""
+    about: str = ""
+    """What it is about when no words say so, e.g. `data.erase`, `file.image`."""
 
 
 Record = TurnRecord | SentRecord | RefusedRecord | StatusRecord | HandoffRecord

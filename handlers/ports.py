@@ -146,7 +146,11 @@ class Handler(Protocol):
         ...
 
     async def serve(self, item: Item) -> Outcome:
-        """Do what the item asks. An exception counts as `Doubt` if anything may have left the process."""
+        """Do what the item asks, within limits of its own.
+
+        A lease is not renewed for ever: an item that takes longer than two minutes counts as vanished. An exception
+        counts as `Doubt`: something may have left the process.
+        """
         ...
 
 

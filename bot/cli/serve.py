@@ -39,9 +39,17 @@ def dev() -> None:
 
     def before(stores: Stores) -> None:
         asyncio.run(prepare_demo(settings, stores))
-        print_line(f"open http://{settings.host}:{settings.port}/")
 
-    run(settings, role="all", extend=partial(mount_emulator, settings), before=before)
+    def ready(address: str) -> None:
+        print_line(f"Chat with the demo firm: {address}/   (Ctrl-C stops everything)")
+
+    run(
+        settings,
+        role="all",
+        extend=partial(mount_emulator, settings),
+        before=before,
+        ready=ready,
+    )
 
 
 def _ready(settings: Settings) -> Settings:

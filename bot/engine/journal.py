@@ -230,11 +230,14 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
     )
     await connection.executemany(
         """
-        INSERT INTO smarterbot.handoffs (tenant_id, conversation_id, seq, contact_id, at, note)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
+        INSERT INTO smarterbot.handoffs (tenant_id, conversation_id, seq, contact_id, at, note, team, about)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
         """,
         [
-            (tenant, h.conversation, h.seq, h.contact, _moment(h.at), _text(h.note))
+            (
+                *(tenant, h.conversation, h.seq, h.contact, _moment(h.at)),
+                *(_text(h.note), h.team, h.about),
+            )
             for h in handoffs
         ],
     )

@@ -15,6 +15,7 @@ from bot.metrics import Metrics
 AT_ONCE_MAX: Final = 256  # lanes carried at the same time; what is over waits in the store
 CLAIM_MAX: Final = 16
 POLL_S: Final = 1.0  # the safety net under the doorbell, and the clock of timers and back-offs
+CARRY_MAX_S: Final = 120.0  # longer than any handler's own limit; after it the lease runs out
 RENEW_PART: Final = 3  # a lease is renewed at a third of its length
 
 log = structlog.get_logger()
@@ -60,7 +61,8 @@ class Runner:
         self._clock = clock
         self._metrics = metrics
         self._single = single
-        self._held: dict[asyncio.Task[None], Taken] = {}
+        self._held: dict[asyncio.Task[None], tuple[Taken, float]] = {}
+        """What each task carries, and since when by the loop's clock."""
         self._wanted: dict[tuple[int, str], None] = {}
         self._alarms: dict[tuple[int, str], tuple[int, asyncio.TimerHandle]] = {}
         self._wake = asyncio.Event()
@@ -76,7 +78,7 @@ class Runner:
     def take(self, taken: Taken) -> None:
         """Carry a lane that was leased to us elsewhere (by a put or a commit)."""
         task = asyncio.create_task(self._carry(taken))
-        self._held[task] = taken
+        self._held[task] = (taken, asyncio.get_running_loop().time())
         task.add_done_callback(self._let_go)
 
     def want(self, shard: int, kind: str) -> None:
@@ -130,7 +132,7 @@ class Runner:
                 self._bell.ring(taken.shard, kind)
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
-        taken = self._held.pop(task)
+        taken, _ = self._held.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("lane.broken", lane=taken.lane, exc_info=error)
             self._metrics.count("lane_broken", taken.kind)
@@ -208,7 +210,8 @@ class Runner:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._lanes.lease_ms / 1000 / RENEW_PART)
-            held = list(self._held.values())
+            late = asyncio.get_running_loop().time() - CARRY_MAX_S
+            held = [taken for taken, since in self._held.values() if since > late]
             if not held:
                 continue
             try:

@@ -13,7 +13,6 @@ from bot.metrics import Metrics
 from handlers.events import Event
 from handlers.ports import Again, Before, Dead, Done, Doubt, Handler, Item, Outcome
 
-SERVE_MAX_S: Final = 120.0  # longer than any handler's own limit: a last resort
 TRIES_MAX: Final = 50  # a handler that never gives up is given up for
 STORE_LOST_REST_MS: Final = 1_000
 GIVE_BACK_PAUSE_S: Final = 0.2
@@ -95,8 +94,7 @@ class Service:
         if taken.tries > TRIES_MAX and taken.proof is None:
             return Dead(why="tries")
         try:
-            async with asyncio.timeout(SERVE_MAX_S):
-                return await self._handler.serve(item)
+            return await self._handler.serve(item)
         except StoreLostError:
             # Handlers ask the store before they act (limits, the intake's health), never while they do.
             return Again(after_ms=STORE_LOST_REST_MS, why="store_lost", counts=False)

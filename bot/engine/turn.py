@@ -18,6 +18,7 @@ from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
 from flows.dialog.events import Heard, Wake
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
+from flows.values.secrets import mask_secrets
 from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
 from flows.window import decide as may_say
 from handlers.actions import Ask, MarkRead, Say
@@ -79,6 +80,12 @@ def decide(
     if firm is None:
         raise UnknownConversationError("the firm is not in the directory")
     return _Run(book, firm, id, rest, now_ms).through(events)
+
+
+def without_secrets(heard: Heard) -> Heard:
+    """The message as it may be written down: card numbers and passwords masked."""
+    text = mask_secrets(heard.text)
+    return heard if text == heard.text else replace(heard, text=text)
 
 
 @dataclass(slots=True)
@@ -218,7 +225,7 @@ class _Run:
                 turn=number,
                 at=self.now_ms,
                 sender=self.now.sender if heard else None,
-                heard=heard,
+                heard=tuple(map(without_secrets, heard)),
                 said=tuple(said),
                 state=turn.session.state,
                 consents=consents,

@@ -13,7 +13,7 @@ from bot.engine.conversation import Conversation
 from bot.engine.conversation import decode as decode_conversation
 from bot.engine.conversation import encode as encode_conversation
 from bot.engine.runner import After
-from bot.engine.turn import Decision, decide
+from bot.engine.turn import Decision, decide, without_secrets
 from bot.lanes import Lanes, Push, Taken
 from bot.metrics import Metrics
 from flows.dialog.advance import Book
@@ -141,7 +141,7 @@ class Worker:
             turn=-(taken.head + 1),  # no turn took it: outside the row of turns, yet unique
             at=self._clock.now_ms(),
             sender=event.sender if isinstance(event, Arrived) else None,
-            heard=(event.heard,) if isinstance(event, Arrived) else (),
+            heard=(without_secrets(event.heard),) if isinstance(event, Arrived) else (),
             failed=why,
         )
 

@@ -6,7 +6,7 @@ A message commands only when all of it does: *cancelar* leaves the flow, *cancel
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final, Literal
 
@@ -34,6 +34,9 @@ Danger = Literal["emergency", "self_harm", "violence"]
 
 # No state may refuse these two, and of both in one message stop is done first.
 _ALWAYS: Final[tuple[Command, ...]] = ("stop", "human")
+
+# A turn asks the same of the same message up to three times.
+_RECENT: Final = 16
 
 _CLAUSES = re.compile(r"[.,;:!?¡¿\n]+|\s+[ye]\s+|\s+and\s+", re.IGNORECASE)
 
@@ -72,6 +75,7 @@ def read_command(text: str, *, asked: Asked = "choice") -> Command | None:
     return next(iter(read_commands(text, asked=asked)), None)
 
 
+@lru_cache(maxsize=_RECENT)
 def read_commands(text: str, *, asked: Asked = "choice") -> tuple[Command, ...]:
     """Like `read_command`; both of *stop* and *human*, in this order, when one message asks for both."""
     whole = _command(text, asked)

@@ -43,6 +43,8 @@ class Desk:
             seq=ask.seq,
             at=self._clock.now_ms(),
             note=call.note,
+            team=call.team,
+            about=call.about,
         )
         handoff = Handoff(id=_number(ask))
         result = Result(seq=ask.seq, value=msgspec.Raw(_encode(handoff)))

@@ -143,6 +143,8 @@ class Graph:
 
 async def _capped(response: aiohttp.ClientResponse) -> bytes:
     """The answer's body; empty if it is longer than any real one."""
+    if 0 <= (response.content_length or -1) <= ANSWER_BYTES_MAX:
+        return await response.read()
     text = bytearray()
     async for chunk in response.content.iter_any():
         text += chunk

@@ -160,6 +160,8 @@ CREATE TABLE smarterbot.handoffs (
   contact_id uuid NOT NULL,
   at timestamptz NOT NULL,
   note text NOT NULL,
+  team text NOT NULL,
+  about text NOT NULL,
   PRIMARY KEY (tenant_id, conversation_id, seq)
 );
 

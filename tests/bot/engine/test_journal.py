@@ -96,6 +96,7 @@ HANDOFF = HandoffRecord(
     seq=3,
     at=AT_S * 1000,
     note="quiere factura",
+    about="data.correct",
 )
 STORY: tuple[Record, ...] = (TURN, SENT, StatusRecord((DELIVERED, READ)), REFUSED, HANDOFF)
 
@@ -211,9 +212,9 @@ async def test_the_rest_of_the_story_becomes_rows(wire: Wire, journal: Journal, 
     assert await eyes.rows("SELECT ref, fault, code FROM smarterbot.refusals") == [
         (f"{CONVERSATION}-1", "window_closed", 131047)
     ]
-    assert await eyes.rows("SELECT conversation_id::text, seq, note FROM smarterbot.handoffs") == [
-        (CONVERSATION, 3, "quiere factura")
-    ]
+    assert await eyes.rows(
+        "SELECT conversation_id::text, seq, note, about FROM smarterbot.handoffs"
+    ) == [(CONVERSATION, 3, "quiere factura", "data.correct")]
 
 
 async def test_a_line_written_again_changes_nothing(

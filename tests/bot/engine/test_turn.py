@@ -333,3 +333,18 @@ def test_a_pair_that_rested_has_its_whole_burst_again() -> None:
 )
 def test_every_event_survives_its_lane(event: Event) -> None:
     assert decode(encode(event), type=Event) == event
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        pytest.param("mi tarjeta es 4111 1111 1111 1111", "mi tarjeta es •••", id="card"),
+        pytest.param("clave: abc123", "clave: •••", id="password"),
+        pytest.param("pan para 20", "pan para 20", id="nothing-secret"),
+    ],
+)
+def test_a_secret_that_was_typed_is_never_written_down(typed: str, kept: str) -> None:
+    [record] = decide(wrote(typed)).records
+
+    assert isinstance(record, TurnRecord)
+    assert [heard.text for heard in record.heard] == [kept]
