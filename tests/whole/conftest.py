@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.app import Running, Waits, running
+from bot.app import Role, Running, Waits, running
 from bot.clock import Clock
 from bot.demo import prepare_demo
 from bot.embedded.postgres import PostgresUrls
@@ -59,6 +59,7 @@ async def whole_server(
     book: Book | None = None,
     waits: Waits = SHORT,
     clock: Clock | None = None,
+    role: Role = "all",
 ) -> AsyncIterator[Whole]:
     clock = clock or Clock()
 
@@ -93,7 +94,7 @@ async def whole_server(
         )
         await prepare_demo(settings, stores, number=FAST)
         async with (
-            running(settings, stores, book=book, clock=clock, waits=waits) as server,
+            running(settings, stores, role=role, book=book, clock=clock, waits=waits) as server,
             aiohttp.ClientSession() as http,
         ):
             people = People(http, graph)
