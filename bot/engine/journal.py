@@ -80,7 +80,7 @@ class Journal:
         wait_s = PAUSE_S
         while True:
             try:
-                lines = await self.drain_once()
+                _, more = await self._drain()
             except (*UNAVAILABLE, StoreLostError) as error:
                 wait_s = min(wait_s * 2, BACKOFF_MAX_S)
                 log.warning("journal.waits", error=type(error).__name__, wait_s=wait_s)
@@ -90,7 +90,7 @@ class Journal:
                 log.error("journal.stuck", error=type(error).__name__, wait_s=wait_s)
             else:
                 wait_s = PAUSE_S
-                if lines:
+                if more:
                     continue
             await self._sleep(wait_s)
 
@@ -114,11 +114,18 @@ class Journal:
     async def drain_once(self) -> int:
         """Write the oldest lines of every shard, then drop them there; answers how many there were.
 
+        A pass asks every shard, whatever it holds, so passes are paced rather than chained: batches grow with the load.
+
         Raises:
             StoreLostError: of `bot.lanes`.
             bot.store.errors.UNAVAILABLE: PostgreSQL is down; nothing was dropped.
             RoleError, asyncpg.PostgresError: it refuses us, not the lines; nothing was dropped.
         """
+        lines, _ = await self._drain()
+        return lines
+
+    async def _drain(self) -> tuple[int, bool]:
+        """As `drain_once`; also whether a shard held more than was read of it."""
         shards = range(self._lanes.shards)
         read = await asyncio.gather(
             *(self._lanes.read_journal(shard, self._lines_max) for shard in shards)
@@ -142,7 +149,8 @@ class Journal:
                 if raws
             )
         )
-        return sum(len(raws) for _, raws in read)
+        counts = [len(raws) for _, raws in read]
+        return sum(counts), max(counts) >= self._lines_max
 
     async def _write(self, tenant: TenantId, lines: Sequence[Line]) -> None:
         """Write them in one transaction; find the ones that cannot be written by halving."""

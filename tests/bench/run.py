@@ -241,7 +241,7 @@ def main() -> None:
         (HERE / "RESULTS.md").write_text(
             "# Results of `make bench`\n\n"
             f"{time.strftime('%Y-%m-%d')}, {machine()}; {args.rounds} interleaved rounds of "
-            f"{args.messages} messages, three statuses a reply, fsync always. Medians.\n\n{text}\n"
+            f"{args.messages} messages, three statuses a reply, fsync always. Medians.\n\n{text}\n\nHow to read them: [READING.md](READING.md).\n"
         )
 
 
