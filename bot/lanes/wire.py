@@ -523,7 +523,7 @@ def _error(text: str) -> StoreLostError | LaneError:
 
 def _packed(command: Sequence[Arg]) -> bytes:
     # The library's stub knows commands of one word only.
-    return cast(bytes, pack_command(tuple(command)))  # type: ignore[arg-type]
+    return cast(bytes, pack_command(tuple(command)))  # type: ignore[arg-type]  # the stub is narrower
 
 
 def _failed(error: Exception) -> asyncio.Future[Reply]:

@@ -19,7 +19,7 @@ NAMES = {variable.name for variable in VARIABLES} | {"WHATSAPP_TOKEN"}
 
 def in_its_own_process(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A command with embedded stores in `data`."""
-    environment = {name: value for name, value in os.environ.items() if name not in NAMES}  # noqa: TID251
+    environment = {name: value for name, value in os.environ.items() if name not in NAMES}  # noqa: TID251  a child process needs the rest of it
     return subprocess.run(
         [sys.executable, "-c", "from bot.cli import main; main()", *words],
         env={**environment, "SMARTERBOT_DATA": str(data)},

@@ -496,7 +496,7 @@ def run_machine(url: str, *, sequences: int, shrink: bool = True) -> None:
         try:
             run_state_machine_as_test(
                 # A factory serves as well as the class that the signature names.
-                lambda: LanesMachine(runner, wire),  # type: ignore[arg-type]
+                lambda: LanesMachine(runner, wire),  # type: ignore[arg-type]  # a factory, as hypothesis allows
                 settings=settings(
                     max_examples=sequences,
                     stateful_step_count=60,

@@ -17,7 +17,7 @@ async def claim_all_slots(url: str) -> None:
     wire = await Wire.open(url)
     await wire.call("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
     async with asyncio.timeout(10):
-        while "cluster_state:ok" not in str(await wire.call("CLUSTER", "INFO")):  # noqa: ASYNC110
+        while "cluster_state:ok" not in str(await wire.call("CLUSTER", "INFO")):  # noqa: ASYNC110  the server tells by no event
             await asyncio.sleep(0.005)  # it tells nobody when it is ready
     await wire.close()
 

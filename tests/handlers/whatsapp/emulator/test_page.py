@@ -204,7 +204,7 @@ async def test_a_template_button_is_tapped_on_a_phone_by_somebody_without_a_phon
 
         await expect(page.locator(".theirs").last).to_contain_text("Anotado: Sí, voy")
         assert await page.evaluate("document.documentElement.scrollWidth") == 360
-        assert stage.emulator.world.people["p1"].visible_wa_id == ""  # type: ignore[index]
+        assert stage.emulator.world.people["p1"].visible_wa_id == ""  # type: ignore[index]  # a plain text is an id here
 
 
 async def test_every_attachment_reaches_the_bot(stage: Stage, browser: Browser) -> None:
