@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import random
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -35,14 +36,15 @@ from bot.store.database import Database
 from bot.store.keys import embedded_keys
 from bot.store.migrate import migrate
 from bot.store.secrets import SecretBox
-from bot.web.server import BODY_MAX, Health, metrics_route, serve
+from bot.web.front import Post
+from bot.web.server import BODY_MAX, Health, metrics_route, serving
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
 from handlers.desk.serve import Desk
 from handlers.ports import Handler
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.serve import OUTAGE_DOUBT_MS, RESET_DOUBT_MS, WhatsAppSender
-from handlers.whatsapp.webhook import WhatsAppWebhook
+from handlers.whatsapp.webhook import PATH, SIGNATURE, WhatsAppWebhook
 
 Role = Literal["all", "web", "worker"]
 
@@ -52,6 +54,7 @@ STOP_TURNS_S: Final = 4.0
 STOP_JOURNAL_S: Final = 3.0
 GRAPH_CONNECTIONS_MAX: Final = 200
 GC_THRESHOLD: Final = 20_000
+FILES_MAX: Final = 65_536
 # A connection that Meta closed while it idled would put the next send in doubt.
 GRAPH_KEEPALIVE_S: Final = 15.0
 
@@ -187,6 +190,7 @@ async def running(
         app.add_routes(health.routes())
         app.add_routes([metrics_route(metrics, lambda: _look(lanes, metrics))])
         hears = role in ("all", "web")
+        posts: list[Post] = []
         if hears:
             intake = Intake(
                 lanes,
@@ -205,6 +209,7 @@ async def running(
                 meter=metrics,
             )
             app.add_routes(webhook.routes())
+            posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
             extend(app, clock)
 
@@ -215,14 +220,17 @@ async def running(
                 owned.append(tasks.create_task(_forever(journal.run())))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
-            site = await serve(app, settings.host, settings.port, stop_s=STOP_WEB_S)
             address = f"http://{settings.host}:{settings.port}"
-            log.info("server.started", role=role, address=address, shards=lanes.shards)
             try:
-                yield Running(address, lanes, directory, journal, metrics, clock)
+                async with serving(
+                    app, settings.host, settings.port, posts=posts, stop_s=STOP_WEB_S
+                ):
+                    log.info("server.started", role=role, address=address, shards=lanes.shards)
+                    try:
+                        yield Running(address, lanes, directory, journal, metrics, clock)
+                    finally:
+                        health.stopping = True
             finally:
-                health.stopping = True
-                await site.cleanup()
                 await runner.stop(STOP_TURNS_S)
                 if works:
                     await journal.flush(STOP_JOURNAL_S)
@@ -249,6 +257,7 @@ def run(
     """
     setup_logs(settings.log_format, settings.log_level)
     _spare_the_collector()
+    _open_many_files()
     with contextlib.ExitStack() as stack:
         if settings.embedded:
             stores = stack.enter_context(running_stores(settings.data))
@@ -277,6 +286,14 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 10, 10)
+
+
+def _open_many_files() -> None:
+    """A connection is a file, and the usual soft limit of 1,024 is for programs that still use select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        most = FILES_MAX
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES_MAX, most), most))
 
 
 async def _until_stopped(

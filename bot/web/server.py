@@ -1,16 +1,17 @@
 """The web server: webhooks in, health and metrics out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from bot.metrics import Metrics
+from bot.web.front import KEEPALIVE_S, Front, Post
 
 BODY_MAX: Final = 3 * 1024 * 1024  # Cloud API: a webhook has up to 3 MB
 PROBE_S: Final = 2.0
-KEEPALIVE_S: Final = 75.0
 
 Probe = Callable[[], Awaitable[object]]
 
@@ -60,8 +61,11 @@ def metrics_route(metrics: Metrics, refresh: Callable[[], Awaitable[None]]) -> w
     return web.get("/metrics", show)
 
 
-async def serve(app: web.Application, host: str, port: int, *, stop_s: float) -> web.AppRunner:
-    """Listen on `host:port`; the caller cleans the runner up, which waits `stop_s` for what is under way.
+@contextlib.asynccontextmanager
+async def serving(
+    app: web.Application, host: str, port: int, *, posts: Sequence[Post] = (), stop_s: float
+) -> AsyncIterator[None]:
+    """Listen on `host:port` to the end of the block; then what is under way is waited for, `stop_s` at most.
 
     Raises:
         OSError: the address is taken or not ours.
@@ -74,5 +78,10 @@ async def serve(app: web.Application, host: str, port: int, *, stop_s: float) ->
         shutdown_timeout=stop_s,
     )
     await runner.setup()
-    await web.TCPSite(runner, host, port, reuse_port=False, backlog=1024).start()
-    return runner
+    front = Front(runner, posts)
+    try:
+        await front.listen(host, port)
+        yield
+    finally:
+        await front.stop(stop_s)
+        await runner.cleanup()

@@ -550,26 +550,26 @@ def _note(webhook: Webhook, name: str, *, waba_id: str = "", event: str = "") ->
 # half the time of looking at each value; whatever differs in the least is read carefully. A test compares the two.
 
 
-class _Metadata(Struct):
+class _Metadata(Struct, frozen=True):
     phone_number_id: str
 
 
-class _Profile(Struct):
+class _Profile(Struct, frozen=True):
     name: str = ""
     username: str = ""
 
 
-class _Contact(Struct):
-    profile: _Profile
+class _Contact(Struct, frozen=True):
+    profile: _Profile = _Profile()  # left out beside statuses
     wa_id: str = ""
     user_id: str = ""
 
 
-class _TextBody(Struct):
+class _TextBody(Struct, frozen=True):
     body: str
 
 
-class _UsualMessage(Struct, rename={"sent_by": "from"}):
+class _UsualMessage(Struct, frozen=True, rename={"sent_by": "from"}):
     id: str
     timestamp: str
     type: Literal["text"]
@@ -581,12 +581,12 @@ class _UsualMessage(Struct, rename={"sent_by": "from"}):
     group_id: None = None
 
 
-class _Pricing(Struct):
+class _Pricing(Struct, frozen=True):
     category: str = ""
     type: str = ""
 
 
-class _UsualStatus(Struct):
+class _UsualStatus(Struct, frozen=True):
     id: str
     timestamp: str
     status: Literal["sent", "delivered", "read", "played"]
@@ -594,7 +594,7 @@ class _UsualStatus(Struct):
     pricing: _Pricing | None = None
 
 
-class _Value(Struct):
+class _Value(Struct, frozen=True):
     metadata: _Metadata
     contacts: list[_Contact] = []
     messages: list[_UsualMessage] = []
@@ -602,16 +602,16 @@ class _Value(Struct):
     errors: None = None
 
 
-class _Change(Struct):
+class _Change(Struct, frozen=True):
     value: _Value
     field: Literal["messages"]
 
 
-class _Entry(Struct):
+class _Entry(Struct, frozen=True):
     changes: list[_Change]
 
 
-class _Envelope(Struct):
+class _Envelope(Struct, frozen=True):
     object: Literal["whatsapp_business_account"]
     entry: list[_Entry]
 

@@ -6,6 +6,7 @@ it for days. Source: Meta, "Create a webhook endpoint", "Webhooks overview" (v26
 
 import asyncio
 import hmac
+import math
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -24,7 +25,10 @@ BODY_S_MAX: Final = 20.0  # for a body to come in; Meta sends it at once
 CHALLENGE_CHARS_MAX: Final = 256
 LOGGED_MAX: Final = 20  # lines that one body may write to the log
 
-_PREFIX: Final = "sha256="
+SIGNATURE: Final = "X-Hub-Signature-256"
+LOGGED_EVERY_S: Final = 1.0  # a refusal of one kind; all of them are counted
+
+_PREFIX: Final = b"sha256="
 
 # Fields that a person should look at: they change what the firm may send.
 _TO_BE_SEEN: Final = frozenset({
@@ -63,6 +67,8 @@ class WhatsAppWebhook:
         self._directory = directory
         self._intake = intake
         self._meter = meter
+        self._refused: dict[str, float] = {}
+        """When a refusal of each kind was last logged."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -90,20 +96,27 @@ class WhatsAppWebhook:
 
     async def receive(self, request: web.Request) -> web.Response:
         """One webhook: 200 once all of it is durable; 401, 400, 408, 413 for what is not Meta's; 503 to be repeated."""
-        started = time.perf_counter()
-        answer = await self._receive(request)
-        self._meter.answer(answer.status, time.perf_counter() - started)
-        return answer
-
-    async def _receive(self, request: web.Request) -> web.Response:
         try:
             body = await _read(request)
-            verify(body, request.headers.get("X-Hub-Signature-256", ""), self._secrets)
-            webhook = parse(body)
         except _TooLargeError:
-            return self._refuse(413, "too_large")
+            return web.Response(status=self._refuse(413, "too_large"))
         except TimeoutError:
-            return self._refuse(408, "slow_body")
+            return web.Response(status=self._refuse(408, "slow_body"))
+        # A header may hold any byte.
+        signature = request.headers.get(SIGNATURE, "").encode(errors="surrogateescape")
+        return web.Response(status=await self.hear(body, signature))
+
+    async def hear(self, body: bytes, signature: bytes) -> int:
+        """As `receive`, of what was read already; the status of the answer."""
+        started = time.perf_counter()
+        status = await self._hear(body, signature)
+        self._meter.answer(status, time.perf_counter() - started)
+        return status
+
+    async def _hear(self, body: bytes, signature: bytes) -> int:
+        try:
+            verify(body, signature, self._secrets)
+            webhook = parse(body)
         except SignatureError:
             return self._refuse(401, "signature")
         except MalformedError:
@@ -116,20 +129,20 @@ class WhatsAppWebhook:
                 await self._intake.hear(arrivals, statuses)
             except StoreDownError:
                 return self._refuse(503, "store_down")
-        return web.Response()
+        return 200
 
     def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen]]:
         """Whose each of them is. A number that is not in the directory is counted, and passed over."""
-        channels: dict[str, Channel | None] = {}
+        unknown: set[str] = set()
 
         def channel_of(number: str) -> Channel | None:
-            if number not in channels:
-                channel = channels[number] = self._directory.channel_by_number(number)
-                if channel is None and len(channels) <= LOGGED_MAX:
-                    log.warning("whatsapp.unknown_number", phone_number_id=number)
-            if channels[number] is None:
+            channel = self._directory.channel_by_number(number)
+            if channel is None:
                 self._meter.count("whatsapp_unknown_number")
-            return channels[number]
+                if number not in unknown and len(unknown) < LOGGED_MAX:
+                    unknown.add(number)
+                    log.warning("whatsapp.unknown_number", phone_number_id=number)
+            return channel
 
         arrivals = [
             Arrival(channel=channel, sender=message.sender, heard=message.heard)
@@ -164,24 +177,26 @@ class WhatsAppWebhook:
                     happened=notice.event,
                 )
 
-    def _refuse(self, status: int, why: str) -> web.Response:
+    def _refuse(self, status: int, why: str) -> int:
         self._meter.count("whatsapp_webhook_refused", why)
-        log.warning("whatsapp.webhook_refused", why=why, status=status)
-        return web.Response(status=status)
+        now = time.monotonic()
+        # Whoever posts nonsense all day must not fill the log, nor cost us more than the refusal.
+        if now - self._refused.get(why, -math.inf) >= LOGGED_EVERY_S:
+            self._refused[why] = now
+            log.warning("whatsapp.webhook_refused", why=why, status=status)
+        return status
 
 
-def verify(body: bytes, signature: str, secrets: Sequence[bytes]) -> None:
+def verify(body: bytes, signature: bytes, secrets: Sequence[bytes]) -> None:
     """Check `X-Hub-Signature-256`: HMAC-SHA256 of these very bytes under an app secret, in lower-case hex.
 
     Raises:
         SignatureError: there is none, or it is not of this body.
     """
-    # A header may hold any byte, and compare_digest takes no text that is not ASCII.
-    given = signature.encode(errors="surrogateescape")
     genuine = False
     for secret in secrets:
-        expected = _PREFIX + hmac.digest(secret, body, "sha256").hex()
-        genuine |= hmac.compare_digest(given, expected.encode())
+        expected = _PREFIX + hmac.digest(secret, body, "sha256").hex().encode()
+        genuine |= hmac.compare_digest(signature, expected)
     if not genuine:
         raise SignatureError("signature does not match")
 

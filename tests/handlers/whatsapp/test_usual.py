@@ -56,7 +56,15 @@ STATUS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("value", [TEXT, STATUS], ids=["text", "status"])
+# Beside a status, Meta names nobody; a message without a name is rare and no less usual.
+NAMELESS: list[dict[str, Any]] = [{"wa_id": "56961234567", "user_id": "CL.1"}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [TEXT, STATUS, {**TEXT, "contacts": NAMELESS}, {**STATUS, "contacts": NAMELESS}],
+    ids=["text", "status", "text-nameless", "status-nameless"],
+)
 def test_the_usual_is_read_in_one_go(value: dict[str, Any]) -> None:
     found = _usual(webhook(value))
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
 
 from flows.values.ids import Wamid
 from handlers.journal import StatusSeen
@@ -190,12 +191,12 @@ async def test_while_a_secret_is_replaced_both_are_good(client: Client) -> None:
 
 
 def test_verify_accepts_meta_own_signature_only() -> None:
-    verify(BODY, signed(BODY), [SECRET.encode()])
+    verify(BODY, signed(BODY).encode(), [SECRET.encode()])
 
     with pytest.raises(SignatureError):
-        verify(BODY, signed(BODY), [b"another"])
+        verify(BODY, signed(BODY).encode(), [b"another"])
     with pytest.raises(SignatureError):
-        verify(BODY, signed(BODY), [])
+        verify(BODY, signed(BODY).encode(), [])
 
 
 @pytest.mark.parametrize(
@@ -295,3 +296,14 @@ async def test_a_challenge_has_a_size(client: Client, challenge: str) -> None:
 async def test_only_get_and_post_are_served(client: Client, method: str) -> None:
     async with client.request(method, PATH) as response:
         assert response.status == 405
+
+
+async def test_nonsense_all_day_is_counted_and_does_not_fill_the_log(
+    client: Client, counts: Counts
+) -> None:
+    with capture_logs() as logs:
+        for _ in range(20):
+            assert await post(client, b"{}", "sha256=00") == 401
+
+    assert counts.counted["whatsapp_webhook_refused", "signature"] == 20
+    assert 1 <= len(logs) <= 2  # one a second
