@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import aiohttp
 import redis.asyncio as redis
 import structlog
 import uvloop
@@ -43,6 +42,7 @@ from flows.dialog.advance import Book
 from handlers.desk.serve import Desk
 from handlers.ports import Handler
 from handlers.whatsapp.client import Graph
+from handlers.whatsapp.http import Origin
 from handlers.whatsapp.serve import OUTAGE_DOUBT_MS, RESET_DOUBT_MS, WhatsAppSender
 from handlers.whatsapp.webhook import PATH, SIGNATURE, WhatsAppWebhook
 
@@ -52,11 +52,8 @@ Role = Literal["all", "web", "worker"]
 STOP_WEB_S: Final = 2.0
 STOP_TURNS_S: Final = 4.0
 STOP_JOURNAL_S: Final = 3.0
-GRAPH_CONNECTIONS_MAX: Final = 200
 GC_THRESHOLD: Final = 20_000
 FILES_MAX: Final = 65_536
-# A connection that Meta closed while it idled would put the next send in doubt.
-GRAPH_KEEPALIVE_S: Final = 15.0
 
 log = structlog.get_logger()
 
@@ -131,18 +128,9 @@ async def running(
         journal = Journal(lanes, database)
 
         # ------------------------------------------------------- outer systems
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                # Meta sets no cookies that we would want, and none of our answers is compressed.
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
-                connector=aiohttp.TCPConnector(
-                    limit=GRAPH_CONNECTIONS_MAX, keepalive_timeout=GRAPH_KEEPALIVE_S
-                ),
-            )
-        )
-        graph = Graph(http, base_url=settings.graph_url, version=settings.graph_version)
+        meta = Origin(settings.graph_url)
+        stack.callback(meta.close)
+        graph = Graph(meta, version=settings.graph_version)
         sender = WhatsAppSender(
             graph,
             directory=directory,

@@ -1,63 +1,19 @@
-"""Speaks to the Graph API, straight over aiohttp: the hot path of sending.
-
-Every failure tells what it means for doubt: the send API has no idempotency key, so whoever does not know
-whether a message left must not simply send it again.
-
-    GraphError
-    ├── GraphFault       Meta refused it, and said why: nothing was sent
-    ├── NotSentError     nothing left this process, or nobody was there to take it
-    └── MaybeSentError   it left, and no answer that can be read came back
-"""
+"""Speaks to the Graph API: one client for the hot path of sending and for the rare calls beside it."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from flows.values.ids import Wamid
-from handlers.whatsapp.faults import UNKNOWN, Fault, fault_of
+from handlers.whatsapp.errors import GraphError, GraphFault, MaybeSentError, NotSentError
+from handlers.whatsapp.faults import UNKNOWN, fault_of
+from handlers.whatsapp.http import ANSWER_BYTES_MAX, Method, Origin, header_lines
 
-CONNECT_S: Final = 5.0  # including the wait for a free connection
-TOTAL_S: Final = (
-    15.0  # Meta answers in well under one second; after this its answer is not waited for
-)
-ANSWER_BYTES_MAX: Final = 64 * 1024
 DETAILS_CHARS_MAX: Final = 200
 RETRY_AFTER_S_MAX: Final = 3600
-
-_NOTHING_LEFT: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
-
-TIMEOUT: Final = aiohttp.ClientTimeout(total=TOTAL_S, connect=CONNECT_S)
-
-
-class GraphError(Exception):
-    """A request to the Graph API that did not succeed."""
-
-
-class NotSentError(GraphError):
-    """Nothing was sent: no connection, no name, no trust."""
-
-
-class MaybeSentError(GraphError):
-    """It may have been sent: the connection broke, the time was up, or the answer cannot be read."""
-
-
-class GraphFault(GraphError):  # noqa: N818  "fault" is the word for what Meta answers
-    """Meta refused the request. `details` holds no personal data."""
-
-    def __init__(
-        self, fault: Fault, *, code: int, details: str = "", retry_after_s: int = 0
-    ) -> None:
-        super().__init__(f"{fault.name} ({code})")
-        self.fault = fault
-        self.code = code
-        self.details = details
-        self.retry_after_s = retry_after_s
+TOKENS_KEPT_MAX: Final = 1024  # heads of requests that are kept ready, one for each token in use
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -69,20 +25,13 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Graph:
-    """The Graph API under one HTTP session, for the numbers and tokens of all tenants."""
+    """The Graph API at one origin, for the numbers and tokens of all tenants."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        *,
-        base_url: str,
-        version: str,
-        timeout: aiohttp.ClientTimeout = TIMEOUT,
-    ) -> None:
-        """`base_url`: e.g. `https://graph.facebook.com`; `version`: e.g. `v26.0`."""
-        self._session = session
-        self._root = f"{base_url.rstrip('/')}/{version}"
-        self._timeout = timeout
+    def __init__(self, origin: Origin, *, version: str) -> None:
+        """`version`: e.g. `v26.0`."""
+        self._origin = origin
+        self._version = version
+        self._headers = lru_cache(TOKENS_KEPT_MAX)(_headers)
 
     async def post_message(self, phone_number_id: str, token: str, body: bytes) -> Accepted:
         """Send one message.
@@ -92,7 +41,7 @@ class Graph:
             NotSentError: it did not reach Meta.
             MaybeSentError: it may have; ask the statuses before it is sent again.
         """
-        answer = await self._request("POST", f"{phone_number_id}/messages", token, body)
+        answer = await self.request("POST", f"{phone_number_id}/messages", token, body)
         match answer:
             case {"messages": [{"id": str(wamid), **rest}, *_]} if wamid:
                 held = rest.get("message_status") == "held_for_quality_assessment"
@@ -102,7 +51,7 @@ class Graph:
 
     async def post_receipt(self, phone_number_id: str, token: str, body: bytes) -> None:
         """Mark as read, show the typing dots. Raises as `post_message`."""
-        await self._request("POST", f"{phone_number_id}/messages", token, body)
+        await self.request("POST", f"{phone_number_id}/messages", token, body)
 
     async def get(self, path: str, token: str) -> object:
         """What the API knows under `path`, e.g. `<phone_number_id>?fields=quality_rating`: JSON, unread.
@@ -110,48 +59,42 @@ class Graph:
         Raises:
             GraphError: as `post_message`; nothing is ever changed by it.
         """
-        return await self._request("GET", path, token, None)
+        return await self.request("GET", path, token)
 
-    async def _request(self, method: str, path: str, token: str, body: bytes | None) -> object:
-        if self._session.closed:
-            raise NotSentError("the session is closed")
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    async def request(
+        self,
+        method: Method,
+        path: str,
+        token: str,
+        body: bytes | None = None,
+        *,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+    ) -> object:
+        """Any call of the API: JSON there and back. Raises as `post_message`.
+
+        Args:
+            path: under the version, with its query; as it goes over the wire.
+            body: JSON.
+            answer_bytes_max: more than this cannot be read; lists may need more than a send does.
+        """
         try:
-            async with self._session.request(
-                method,
-                f"{self._root}/{path}",
-                data=body,
-                headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as response:
-                text = await _capped(response)
-                status, retry_after = response.status, response.headers.get("Retry-After", "")
-        except _NOTHING_LEFT as error:
-            raise NotSentError(type(error).__name__) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise MaybeSentError(type(error).__name__) from error
-        # From here on nothing of the request is in an exception: it holds a token and a message.
+            headers = self._headers(token)
+        except ValueError:
+            raise NotSentError("the token cannot be sent") from None
+        answer = await self._origin.request(
+            method, f"/{self._version}/{path}", headers, body, answer_bytes_max=answer_bytes_max
+        )
         try:
-            answer = msgspec.json.decode(text)
+            told = msgspec.json.decode(answer.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            answer = None
-        if status < 300 and not (isinstance(answer, dict) and "error" in answer):
-            return answer
-        raise _failure(status, answer, _seconds(retry_after))
+            told = None
+        if answer.status < 300 and not (isinstance(told, dict) and "error" in told):
+            return told
+        raise _failure(answer.status, told, _seconds(answer.retry_after))
 
 
-async def _capped(response: aiohttp.ClientResponse) -> bytes:
-    """The answer's body; empty if it is longer than any real one."""
-    if 0 <= (response.content_length or -1) <= ANSWER_BYTES_MAX:
-        return await response.read()
-    text = bytearray()
-    async for chunk in response.content.iter_any():
-        text += chunk
-        if len(text) > ANSWER_BYTES_MAX:
-            response.close()
-            return b""
-    return bytes(text)
+def _headers(token: str) -> bytes:
+    return header_lines({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
 
 
 def _failure(status: int, answer: object, retry_after_s: int) -> GraphError:

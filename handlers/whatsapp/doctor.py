@@ -6,7 +6,8 @@ Source: Meta, "Business phone numbers", "Health status", "Subscribed apps" (v26.
 from dataclasses import dataclass
 from typing import Final
 
-from handlers.whatsapp.client import Graph, GraphError, GraphFault
+from handlers.whatsapp.client import Graph
+from handlers.whatsapp.errors import GraphError, GraphFault
 from handlers.whatsapp.settings import ChannelSettings
 
 FIELDS: Final = "quality_rating,code_verification_status,name_status,health_status"

@@ -33,7 +33,8 @@ from handlers.ports import (
     Outcome,
 )
 from handlers.whatsapp import payload
-from handlers.whatsapp.client import Graph, GraphError, GraphFault, MaybeSentError, NotSentError
+from handlers.whatsapp.client import Graph
+from handlers.whatsapp.errors import GraphError, GraphFault, MaybeSentError, NotSentError
 from handlers.whatsapp.faults import Fault, Reaction
 from handlers.whatsapp.meter import Meter
 from handlers.whatsapp.pauses import Pauses

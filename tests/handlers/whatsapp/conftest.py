@@ -1,14 +1,10 @@
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
 from handlers.whatsapp.client import Graph
-from tests.handlers.whatsapp.graph_stub import GraphStub
-
-PATIENCE = aiohttp.ClientTimeout(total=0.2, connect=0.1)
-"""Of the client under test: only the tests in which nobody answers ever wait for it."""
+from tests.handlers.whatsapp.graph_stub import GraphStub, graph_at
 
 
 @pytest.fixture
@@ -20,16 +16,17 @@ async def stub() -> AsyncIterator[GraphStub]:
 
 @pytest.fixture
 async def graph(stub: GraphStub) -> AsyncIterator[Graph]:
-    async with TestServer(stub.app()) as server, aiohttp.ClientSession() as session:
-        base_url = str(server.make_url("/"))
+    async with TestServer(stub.app()) as server:
         # Patient: under load an answer may take longer than a test about silence wants to wait.
-        yield Graph(session, base_url=base_url, version="v26.0")
+        with graph_at(str(server.make_url("/"))) as graph:
+            yield graph
         stub.closing.set()
 
 
 @pytest.fixture
 async def hasty_graph(stub: GraphStub) -> AsyncIterator[Graph]:
-    async with TestServer(stub.app()) as server, aiohttp.ClientSession() as session:
-        base_url = str(server.make_url("/"))
-        yield Graph(session, base_url=base_url, version="v26.0", timeout=PATIENCE)
+    """Only the tests in which nobody answers ever wait for it."""
+    async with TestServer(stub.app()) as server:
+        with graph_at(str(server.make_url("/")), connect_s=0.1, total_s=0.2) as graph:
+            yield graph
         stub.closing.set()

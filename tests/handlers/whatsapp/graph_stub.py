@@ -3,10 +3,14 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+
+from handlers.whatsapp.client import Graph
+from handlers.whatsapp.http import CONNECT_S, TOTAL_S, Origin
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -99,3 +103,14 @@ class GraphStub:
             ]
         )
         return app
+
+
+@contextmanager
+def graph_at(
+    url: str, *, connect_s: float = CONNECT_S, total_s: float = TOTAL_S
+) -> Iterator[Graph]:
+    origin = Origin(url, connect_s=connect_s, total_s=total_s)
+    try:
+        yield Graph(origin, version="v26.0")
+    finally:
+        origin.close()

@@ -2,25 +2,20 @@
 
 import socket
 
-import aiohttp
 import pytest
 
 from flows.values.ids import Wamid
-from handlers.whatsapp.client import (
-    ANSWER_BYTES_MAX,
-    Accepted,
-    Graph,
-    GraphFault,
-    MaybeSentError,
-    NotSentError,
-)
+from handlers.whatsapp.client import Accepted, Graph
+from handlers.whatsapp.errors import GraphFault, MaybeSentError, NotSentError
 from handlers.whatsapp.faults import UNKNOWN, fault_of
+from handlers.whatsapp.http import ANSWER_BYTES_MAX
 from tests.handlers.whatsapp.graph_stub import (
     Answer,
     GraphStub,
     Posted,
     accepts,
     breaks_off,
+    graph_at,
     hangs_up,
     refuses,
     says,
@@ -117,11 +112,11 @@ async def test_a_closed_door_is_not_sent() -> None:
     with socket.socket() as nobody:
         # Bound and not listening: the port is ours, so nobody else can answer on it.
         nobody.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-
-        async with aiohttp.ClientSession() as session:
-            with pytest.raises(NotSentError):
-                await Graph(session, base_url=url, version="v26.0").post_message("1", "t", BODY)
+        with (
+            graph_at(f"http://127.0.0.1:{nobody.getsockname()[1]}") as graph,
+            pytest.raises(NotSentError),
+        ):
+            await graph.post_message("1", "t", BODY)
 
 
 async def test_a_door_that_does_not_open_is_not_sent() -> None:
@@ -130,28 +125,32 @@ async def test_a_door_that_does_not_open_is_not_sent() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         port = full.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port)):
-            timeout = aiohttp.ClientTimeout(total=5, connect=0.1)
-            async with aiohttp.ClientSession() as session:
-                graph = Graph(
-                    session, base_url=f"http://127.0.0.1:{port}", version="v26.0", timeout=timeout
-                )
-                with pytest.raises(NotSentError):
-                    await graph.post_message("1", "t", BODY)
+        with (
+            socket.create_connection(("127.0.0.1", port)),
+            graph_at(f"http://127.0.0.1:{port}", connect_s=0.1) as graph,
+            pytest.raises(NotSentError),
+        ):
+            await graph.post_message("1", "t", BODY)
 
 
-@pytest.mark.parametrize("url", ["http://", "nonsense"])
-async def test_an_address_that_is_none_is_not_sent(url: str) -> None:
-    async with aiohttp.ClientSession() as session:
-        with pytest.raises(NotSentError):
-            await Graph(session, base_url=url, version="v26.0").post_message("1", "t", BODY)
+@pytest.mark.parametrize(
+    ("number", "token"),
+    [
+        pytest.param("106", "se\r\ncret", id="line-break-in-the-token"),
+        pytest.param("106", "secreto\u0301", id="beyond-ascii"),
+        pytest.param("106", "", id="no-token"),
+        pytest.param("1 HTTP/1.1\r\nX:", "t", id="line-break-in-the-number"),
+    ],
+)
+async def test_what_would_break_the_request_is_not_sent_and_not_shown(
+    graph: Graph, stub: GraphStub, number: str, token: str
+) -> None:
+    with pytest.raises(NotSentError) as caught:
+        await graph.post_message(number, token, BODY)
 
-
-async def test_after_shutdown_nothing_is_sent(graph: Graph) -> None:
-    await graph._session.close()
-
-    with pytest.raises(NotSentError):
-        await graph.post_message("1", "t", BODY)
+    shown = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert "cret" not in shown
+    assert stub.posted == []
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 import socket
 
-import aiohttp
 import pytest
 
 from handlers.whatsapp import doctor
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.settings import ChannelSettings
-from tests.handlers.whatsapp.graph_stub import Answer, GraphStub, refuses, says
+from tests.handlers.whatsapp.graph_stub import Answer, GraphStub, graph_at, refuses, says
 
 SETTINGS = ChannelSettings("106540352242922", "102290129340398", token="EAAG" + "x" * 40)
 WELL = {
@@ -81,7 +80,5 @@ async def test_without_a_network_meta_is_unreachable() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        async with aiohttp.ClientSession() as session:
-            graph = Graph(session, base_url=url, version="v26.0")
-
+        with graph_at(url) as graph:
             assert await doctor.examine(graph, SETTINGS) == (doctor.UNREACHABLE,)

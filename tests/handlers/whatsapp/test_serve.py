@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import aiohttp
 import msgspec
 import pytest
 from structlog.testing import capture_logs
@@ -40,6 +39,7 @@ from tests.handlers.whatsapp.graph_stub import (
     GraphStub,
     accepts,
     breaks_off,
+    graph_at,
     hangs_up,
     refuses,
     says,
@@ -258,9 +258,8 @@ async def test_an_answer_that_does_not_come_is_in_doubt(
 
 
 async def test_when_meta_cannot_be_reached_the_number_rests_and_nothing_is_in_doubt() -> None:
-    async with aiohttp.ClientSession() as session:
-        # Port 0 is nobody's: every connection to it is refused.
-        nowhere = Graph(session, base_url="http://127.0.0.1:0", version="v26.0")
+    # Port 0 is nobody's: every connection to it is refused.
+    with graph_at("http://127.0.0.1:0") as nowhere:
         desk = furnish(nowhere, GraphStub())
 
         assert await desk.sends() == Again(2_000, "unreachable", counts=False)
