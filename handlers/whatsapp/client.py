@@ -135,7 +135,6 @@ def _details(error: dict[object, object]) -> str:
 
 def _seconds(retry_after: str) -> int:
     """`Retry-After` in seconds; a date counts as absent, Meta sends none."""
-    digits = retry_after.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+    if not (retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10):
         return 0
-    return min(int(digits), RETRY_AFTER_S_MAX)
+    return min(int(retry_after), RETRY_AFTER_S_MAX)

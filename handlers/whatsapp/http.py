@@ -249,13 +249,7 @@ class Origin:
 
     async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()
-        try:
-            sock = await start_connection(
-                await self._resolve(), happy_eyeballs_delay=HAPPY_EYEBALLS_S
-            )
-        except OSError:
-            self._addresses_until_s = -math.inf
-            raise
+        sock = await start_connection(await self._resolve(), happy_eyeballs_delay=HAPPY_EYEBALLS_S)
         # From here on the socket is the transport's.
         _, connection = await loop.create_connection(
             lambda: _Connection(self._idle_s),
@@ -392,8 +386,6 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
-        if self._status < 100 or self._status == 101:
-            raise ValueError("no status that could answer us")
         self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
@@ -418,7 +410,8 @@ class _Connection(asyncio.Protocol):
         self._answer = None
         if not answer.done():
             body = b"".join(self._body)
-            answer.set_result(Answer(self._status, body, self._retry_after.decode("latin-1")))
+            retry_after = self._retry_after.decode("latin-1").strip()
+            answer.set_result(Answer(self._status, body, retry_after))
         transport = self._transport
         if self._keeps_alive and transport is not None and not transport.get_write_buffer_size():
             self._watch(self._loop.time() + self._idle_s)
