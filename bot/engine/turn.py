@@ -176,14 +176,27 @@ class _Run:
     def _park(self, ref: str, content: Content) -> None:
         expires = self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
         parked = (*self.now.parked, Parked(ref=ref, content=content, expires=expires))
+        for given_up in parked[:-PARKED_MAX]:
+            self._give_up(given_up.ref, "too_many_parked")
         self.now = replace(self.now, parked=parked[-PARKED_MAX:])
 
     def _unpark(self) -> None:
+        if not self.now.parked or self.now_ms >= self._open_until():
+            return  # a message that comes a day late opens nothing
         for parked in self.now.parked:
             if parked.expires > self.now_ms:
                 self._push_say(parked.ref, parked.content, None)
-        if self.now.parked:
-            self.now = replace(self.now, parked=())
+            else:
+                self._give_up(parked.ref, "expired")
+        self.now = replace(self.now, parked=())
+
+    def _give_up(self, ref: str, fault: str) -> None:
+        """A message that will never leave: recorded, so that it is not missed in silence."""
+        self.records.append(
+            RefusedRecord(
+                tenant=self.now.tenant, ref=ref, item=ItemId(""), at=self.now_ms, fault=fault
+            )
+        )
 
     # -------------------------------------------------------------- the flow
 
@@ -297,15 +310,7 @@ class _Run:
                 self._park(ref, content)
                 return Said(ref=ref, content=content, parked=True)
             case Refuse(reason=reason):
-                self.records.append(
-                    RefusedRecord(
-                        tenant=self.now.tenant,
-                        ref=ref,
-                        item=ItemId(""),
-                        at=self.now_ms,
-                        fault=reason.value,
-                    )
-                )
+                self._give_up(ref, reason.value)
             case other:
                 assert_never(other)
         return Said(ref=ref, content=content)

@@ -10,7 +10,7 @@ from msgspec.json import decode, encode
 from bot.engine.conversation import PAIR_BURST, PAIR_EVERY_MS, Conversation, paced
 from bot.engine.conversation import decode as read_state
 from bot.engine.conversation import encode as write_state
-from bot.engine.turn import Decision, UnknownConversationError
+from bot.engine.turn import PARKED_MAX, Decision, UnknownConversationError
 from bot.engine.turn import decide as decide_turn
 from flows.dialog.advance import BOT_KEYS, Book
 from flows.dialog.answers import Text
@@ -247,6 +247,17 @@ def test_a_message_refused_before_the_sender_knew_of_the_persons_last_one_goes_o
     assert decision.conversation.parked == ()
 
 
+def test_a_message_that_comes_a_day_late_opens_nothing() -> None:
+    rest = decide(wrote("pan")).conversation
+    closed = NOW + SERVICE_MS
+    parked = decide(refused(), rest=rest, now_ms=closed).conversation
+
+    decision = decide(wrote("pan", 2), rest=parked, now_ms=closed)
+
+    assert [p.ref for p in decision.conversation.parked] == [f"{ID}-1", f"{ID}-3"]
+    assert sends(decision) == []
+
+
 def test_a_parked_message_expires() -> None:
     rest = decide(wrote("pan")).conversation
     parked = decide(refused(), rest=rest, now_ms=NOW + SERVICE_MS).conversation
@@ -255,6 +266,23 @@ def test_a_parked_message_expires() -> None:
     reopened = decide(wrote("pan", 2, at_ms=month), rest=parked, now_ms=month)
 
     assert words(reopened) == ["1 pan ¿Algo más?"]
+    assert lost(reopened) == [(f"{ID}-1", "expired")]
+
+
+def test_of_too_many_parked_messages_the_oldest_is_given_up_and_recorded() -> None:
+    closed = NOW + SERVICE_MS
+    late = [wrote("pan", n) for n in range(PARKED_MAX + 1)]
+
+    decision = decide(*late, now_ms=closed)
+
+    assert [p.ref for p in decision.conversation.parked] == [
+        f"{ID}-{n}" for n in range(2, PARKED_MAX + 2)
+    ]
+    assert lost(decision) == [(f"{ID}-1", "too_many_parked")]
+
+
+def lost(decision: Decision) -> list[tuple[str, str]]:
+    return [(r.ref, r.fault) for r in decision.records if isinstance(r, RefusedRecord)]
 
 
 def test_a_send_tells_until_when_it_may_be_said_freely() -> None:
