@@ -102,12 +102,13 @@ class _Run:
         used, hold_ms = 0, 0
         while used < len(events):
             match events[used]:
-                case Arrived():
+                case Arrived() as first:
+                    # A timer that came before it may lead to another state, with a pause of its own.
+                    self._timers(first.received or self.now_ms)
                     group = self._group(events, used)
                     hold_ms = self._hold_until(group)
                     if hold_ms:
                         break
-                    self._timers(group[0].received or self.now_ms)
                     self._arrived(group)
                     used += len(group)
                 case Answered(result=result):
@@ -120,11 +121,11 @@ class _Run:
                     assert_never(other)
         if not hold_ms:
             self._timers(self.now_ms)
-        wakes = [w for w in (hold_ms, self._wake_ms()) if w]
         return Decision(
             conversation=self.now,
             consumed=used,
-            wake_ms=min(wakes, default=0),
+            # Timers wait for what is held: it came first.
+            wake_ms=hold_ms or self._wake_ms(),
             pushes=tuple(self.pushes),
             records=tuple(self.records),
         )

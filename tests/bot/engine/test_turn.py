@@ -24,6 +24,7 @@ from flows.window import MARGIN_MS, SERVICE_MS
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Answered, Arrived, Event, Refused, Sender
 from handlers.journal import RefusedRecord, TurnRecord
+from tests.bot.engine.errand import HURRY_S, PAUSE_MS, errand_book
 from tests.echo import echo_book
 
 NOW = 1_795_392_000_000
@@ -189,6 +190,36 @@ def test_an_answer_by_tap_is_not_waited_for() -> None:
     )  # fmt: skip
 
     assert decide(arrived, book=gathering_book(), now_ms=NOW + 1).consumed == 1
+
+
+def test_what_follows_a_timer_is_read_in_the_state_that_the_timer_led_to() -> None:
+    gathers = decide(wrote("gather pan"), book=errand_book()).conversation
+    late = NOW + HURRY_S * 1000 + 500
+
+    decision = decide(
+        wrote("say a", 2, at_ms=late),
+        wrote("say b", 3, at_ms=late + 100),
+        rest=gathers,
+        book=errand_book(),
+        now_ms=late + 60_000,
+    )
+
+    assert words(decision) == ["hurries gather pan ?", "heard say a ?", "heard say b ?"]
+
+
+def test_a_timer_that_is_due_while_a_message_is_held_waits_with_it() -> None:
+    gathers = decide(wrote("gather pan"), book=errand_book()).conversation
+    written = NOW + HURRY_S * 1000 - 500
+
+    decision = decide(
+        wrote("say a", 2, at_ms=written),
+        rest=gathers,
+        book=errand_book(),
+        now_ms=NOW + HURRY_S * 1000,
+    )
+
+    assert (decision.consumed, decision.records) == (0, ())
+    assert decision.wake_ms == written + PAUSE_MS
 
 
 # ------------------------------------------------------------------ time
