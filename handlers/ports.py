@@ -122,6 +122,8 @@ class Doubt:
 
     after_ms: int
     why: str
+    counts: bool = True
+    """As `Again.counts`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,9 @@ class Service:
                     log.info("item.again", item=taken.id(), why=why, after_ms=after_ms)
                 await self._give_back(taken, after_ms, counts=counts)
                 return After(wake_ms=self._clock.now_ms() + after_ms)
-            case Doubt(after_ms=after_ms, why=why):
+            case Doubt(after_ms=after_ms, why=why, counts=counts):
                 log.warning("item.doubt", item=taken.id(), why=why, after_ms=after_ms)
-                await self._lanes.retry(taken, delay_ms=after_ms, doubt=True)
+                await self._lanes.retry(taken, delay_ms=after_ms, doubt=True, counts=counts)
                 return After(wake_ms=self._clock.now_ms() + after_ms)
             case other:
                 assert_never(other)

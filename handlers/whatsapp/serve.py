@@ -157,7 +157,7 @@ class WhatsAppSender:
         # meanwhile, which makes this an outage of ours: wait for what is missing.
         missing = self._outage_doubt_ms - await self._intake.healthy_ms()
         if missing > 0:
-            return Doubt(missing, "intake_gap")
+            return Doubt(missing, "intake_gap", counts=False)
         if say.once:
             return self._refused(say, item, "unconfirmed", dead=True)
         return None
