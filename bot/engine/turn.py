@@ -119,12 +119,12 @@ class _Run:
                     used += 1
                 case other:
                     assert_never(other)
-        if not hold_ms:
+        if not events:
             self._timers(self.now_ms)
         return Decision(
             conversation=self.now,
             consumed=used,
-            # Timers wait for what is held: it came first.
+            # A timer that is due waits for what is held or lies in the lane unseen: that may have come first.
             wake_ms=hold_ms or self._wake_ms(),
             pushes=tuple(self.pushes),
             records=tuple(self.records),

@@ -24,7 +24,7 @@ from flows.window import MARGIN_MS, SERVICE_MS
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Answered, Arrived, Event, Refused, Sender
 from handlers.journal import RefusedRecord, TurnRecord
-from tests.bot.engine.errand import HURRY_S, PAUSE_MS, errand_book
+from tests.bot.engine.errand import HURRY_S, NAP_S, PAUSE_MS, errand_book
 from tests.echo import echo_book
 
 NOW = 1_795_392_000_000
@@ -222,6 +222,18 @@ def test_a_timer_that_is_due_while_a_message_is_held_waits_with_it() -> None:
     assert decision.wake_ms == written + PAUSE_MS
 
 
+def test_after_an_event_a_timer_waits_for_what_else_lies_in_the_lane() -> None:
+    """Not all of it is seen at once: a message may have come before the timer."""
+    naps = decide(wrote("nap pan"), book=errand_book()).conversation
+    alarm = NOW + NAP_S * 1000
+
+    decision = decide(refused(), rest=naps, book=errand_book(), now_ms=alarm + 1)
+    then = decide(rest=decision.conversation, book=errand_book(), now_ms=alarm + 1)
+
+    assert (decision.consumed, decision.records, decision.wake_ms) == (1, (), alarm)
+    assert words(then) == ["woke nap pan ?"]
+
+
 # ------------------------------------------------------------------ time
 
 
@@ -285,7 +297,7 @@ def test_a_message_that_comes_a_day_late_opens_nothing() -> None:
 
     decision = decide(wrote("pan", 2), rest=parked, now_ms=closed)
 
-    assert [p.ref for p in decision.conversation.parked] == [f"{ID}-1", f"{ID}-3"]
+    assert [p.ref for p in decision.conversation.parked] == [f"{ID}-1", f"{ID}-2"]
     assert sends(decision) == []
 
 
