@@ -96,6 +96,9 @@ class Item:
     before: Before
     proof: bytes | None
     """What `Intake` learnt about this very item: the wamid of a status that names it."""
+    leased_until: int
+    """ms since the epoch. No effect that cannot be repeated may begin later: a process that stood still finds its
+    item in other hands."""
 
 
 @dataclass(frozen=True, slots=True)

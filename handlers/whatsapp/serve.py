@@ -165,6 +165,11 @@ class WhatsAppSender:
     async def _post(
         self, say: Say, item: Item, content: Content, *, number: str, token: str
     ) -> Outcome:
+        now = self._clock.now_ms()
+        if now >= item.leased_until:
+            # We stood still meanwhile, and somebody else may be sending it.
+            self._pauses.give_back(number, now_ms=now)
+            return Again(0, "stood_still", counts=False)
         body = payload.message(
             content, to=say.to, recipient=say.recipient, item=item.id, quotes=say.quotes
         )

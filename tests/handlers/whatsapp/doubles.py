@@ -1,7 +1,7 @@
 """Small stand-ins for what the bot hands to this room, with behaviour of their own."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, TenantId
@@ -96,9 +96,12 @@ class Bucket:
     def __init__(self) -> None:
         self.wait_ms = 0
         self.asked: list[tuple[str, float, int]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Happens while they are asked."""
 
     async def take(self, name: str, *, per_s: float, burst: int) -> int:
         self.asked.append((name, per_s, burst))
+        self.meanwhile()
         return self.wait_ms
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pytest
@@ -72,6 +72,7 @@ def taken(
     tries: int = 1,
     before: Before = Before.CLEAN,
     proof: bytes | None = None,
+    leased_until: int = NOW * 2,
 ) -> Item:
     return Item(
         id=ITEM,
@@ -80,6 +81,7 @@ def taken(
         tries=tries,
         before=before,
         proof=proof,
+        leased_until=leased_until,
     )
 
 
@@ -167,14 +169,7 @@ async def test_a_held_message_counts_as_sent_and_is_shown(desk: Desk) -> None:
 
 async def test_a_body_that_cannot_be_read_is_a_dead_letter(desk: Desk) -> None:
     item = taken(say())
-    broken = Item(
-        id=item.id,
-        conversation=item.conversation,
-        body=b'{"type":"say"}',
-        tries=1,
-        before=Before.CLEAN,
-        proof=None,
-    )
+    broken = replace(item, body=b'{"type":"say"}')
 
     assert await desk.serves(broken) == Dead("unreadable")
 
@@ -224,6 +219,23 @@ async def test_the_doubt_stands_still_while_our_intake_is_down(
 
     assert outcome == Doubt(missing_ms, "intake_gap", counts=False)
     assert desk.stub.posted == []
+
+
+@pytest.mark.parametrize(
+    ("stands_still_ms", "sends"),
+    [pytest.param(14_999, True, id="in-time"), pytest.param(15_000, False, id="too-late")],
+)
+async def test_whoever_stood_still_beyond_its_lease_does_not_send(
+    desk: Desk, stands_still_ms: int, sends: bool
+) -> None:
+    """The process was stopped while it asked for the limit; somebody else may have the item now."""
+    desk.bucket.meanwhile = lambda: desk.watch.passes(stands_still_ms)
+
+    outcome = await desk.serves(taken(say(), leased_until=NOW + 15_000))
+
+    assert len(desk.stub.posted) == sends
+    if not sends:
+        assert outcome == Again(0, "stood_still", counts=False)
 
 
 async def test_a_code_is_never_sent_again_on_doubt(desk: Desk) -> None:
