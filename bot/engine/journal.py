@@ -8,10 +8,9 @@ conversations go on; a line that PostgreSQL will never take is put aside, and th
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Final, NoReturn
 
 import asyncpg
@@ -22,7 +21,7 @@ from bot.lanes import LaneError, Lanes, StoreLostError
 from bot.store.database import Connection, Database
 from bot.store.errors import UNAVAILABLE, StoreError
 from flows.dialog.content import Content
-from flows.values.ids import ChannelId, TenantId
+from flows.values.ids import ChannelId, ConversationId, TenantId, Wamid
 from handlers.journal import (
     HandoffRecord,
     Record,
@@ -200,19 +199,30 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
     handoffs = [entry for entry in entries if isinstance(entry, HandoffRecord)]
 
     if turns:
+        # Meta has often taken a message before we write that it was said: then it is one write.
+        wamids = {entry.ref: entry.wamid for entry in sent}
         await _write_people(connection, tenant, turns)
-        await _write_turns(connection, tenant, turns)
-    await connection.executemany(
-        "UPDATE smarterbot.messages SET wamid = $3 WHERE tenant_id = $1 AND ref = $2",
-        [(tenant, entry.ref, entry.wamid) for entry in sent],
+        await _write_turns(connection, tenant, turns, wamids)
+    await _write_rows(
+        connection,
+        """
+        UPDATE smarterbot.messages AS message SET wamid = told.wamid
+        FROM unnest($2::text[], $3::text[]) AS told (ref, wamid)
+        WHERE message.tenant_id = $1 AND message.ref = told.ref AND message.wamid IS DISTINCT FROM told.wamid
+        """,
+        tenant,
+        sorted((entry.ref, entry.wamid) for entry in sent),
     )
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.message_statuses (tenant_id, wamid, status, at, category, price_type, code)
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+        SELECT $1, * FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[])
+        ON CONFLICT DO NOTHING
         """,
+        tenant,
         [
-            (tenant, s.wamid, s.status, _moment(s.at * 1000), s.category, s.price_type, s.code)
+            (s.wamid, s.status, _moment(s.at * 1000), s.category, s.price_type, s.code)
             for s in statuses
         ],
     )
@@ -229,26 +239,39 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
         tenant,
         sorted({entry.wamid for entry in sent} | {entry.wamid for entry in statuses}),
     )
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.refusals (tenant_id, ref, fault, code, at)
-        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+        SELECT $1, * FROM unnest($2::text[], $3::text[], $4::integer[], $5::timestamptz[])
+        ON CONFLICT DO NOTHING
         """,
-        [(tenant, r.ref, r.fault, r.code, _moment(r.at)) for r in refused],
+        tenant,
+        [(r.ref, r.fault, r.code, _moment(r.at)) for r in refused],
     )
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.handoffs (tenant_id, conversation_id, seq, contact_id, at, note, team, about)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+        SELECT $1, * FROM unnest(
+          $2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]
+        )
+        ON CONFLICT DO NOTHING
         """,
+        tenant,
         [
-            (
-                *(tenant, h.conversation, h.seq, h.contact, _moment(h.at)),
-                *(_text(h.note), h.team, h.about),
-            )
+            (h.conversation, h.seq, h.contact, _moment(h.at), _text(h.note), h.team, h.about)
             for h in handoffs
         ],
     )
+
+
+async def _write_rows(
+    connection: Connection, sql: str, tenant: TenantId, rows: Sequence[tuple[object, ...]]
+) -> None:
+    """One statement for all rows: $1 is the tenant, $2 and on are the columns. A statement a row costs four times as much."""
+    if rows:
+        await connection.execute(sql, tenant, *zip(*rows, strict=True))
 
 
 async def _write_people(
@@ -256,14 +279,17 @@ async def _write_people(
 ) -> None:
     # In one order everywhere: two writers that lock rows in different orders would wait for each other.
     latest = {turn.contact: turn for turn in turns}
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
-        INSERT INTO smarterbot.contacts AS contact (tenant_id, id, name, created_at) VALUES ($1, $2, $3, $4)
+        INSERT INTO smarterbot.contacts AS contact (tenant_id, id, name, created_at)
+        SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::timestamptz[])
         ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name
         WHERE excluded.name NOT IN ('', contact.name)
         """,
+        tenant,
         [
-            (tenant, contact, _text(turn.sender.name if turn.sender else ""), _moment(turn.at))
+            (contact, _text(turn.sender.name if turn.sender else ""), _moment(turn.at))
             for contact, turn in sorted(latest.items())
         ],
     )
@@ -281,90 +307,112 @@ async def _write_people(
         for turn in turns
         for address in _addresses(turn, scopes.get(turn.channel, ""))
     }
-    held = [(tenant, *address, *owner) for address, owner in sorted(owners.items())]
-    await connection.executemany(
+    held = [(*address, *owner) for address, owner in sorted(owners.items())]
+    await _write_rows(
+        connection,
         """
-        UPDATE smarterbot.contact_addresses SET valid_to = $6
-        WHERE tenant_id = $1 AND kind = $2 AND scope = $3 AND value = $4 AND valid_to IS NULL
-          AND contact_id <> $5 AND valid_from <= $6
+        UPDATE smarterbot.contact_addresses AS address SET valid_to = held.at
+        FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[])
+          AS held (kind, scope, value, contact_id, at)
+        WHERE address.tenant_id = $1 AND address.kind = held.kind AND address.scope = held.scope
+          AND address.value = held.value AND address.valid_to IS NULL
+          AND address.contact_id <> held.contact_id AND address.valid_from <= held.at
         """,
+        tenant,
         held,
     )
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.contact_addresses (tenant_id, kind, scope, value, contact_id, valid_from)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
+        SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[])
+        ON CONFLICT DO NOTHING
         """,
+        tenant,
         held,
     )
 
 
 async def _write_turns(
-    connection: Connection, tenant: TenantId, turns: Sequence[TurnRecord]
+    connection: Connection,
+    tenant: TenantId,
+    turns: Sequence[TurnRecord],
+    wamids: Mapping[str, Wamid],
 ) -> None:
-    await connection.executemany(
+    """`wamids`: of what was said, by its reference, as far as it is known."""
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.conversations AS known
           (tenant_id, id, channel_id, contact_id, turn, state, last_in, changed_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        SELECT $1, * FROM unnest(
+          $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::timestamptz[], $8::timestamptz[]
+        )
         ON CONFLICT (tenant_id, id) DO UPDATE SET
           turn = excluded.turn, state = excluded.state, changed_at = excluded.changed_at,
           last_in = greatest(known.last_in, excluded.last_in)
         WHERE known.turn < excluded.turn
         """,
-        [
-            (
-                tenant,
-                turn.conversation,
-                turn.channel,
-                turn.contact,
-                turn.turn,
-                turn.state,
-                max((_moment(heard.at * 1000) for heard in turn.heard), default=None),
-                _moment(turn.at),
-            )
-            for turn in sorted(turns, key=lambda turn: (turn.conversation, turn.turn))
-        ],
+        tenant,
+        list(_conversations(turns)),
     )
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.turns (tenant_id, conversation_id, turn, at, state, handoff, failed)
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+        SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
+        ON CONFLICT DO NOTHING
         """,
-        [
-            (tenant, t.conversation, t.turn, _moment(t.at), t.state, t.handoff, t.failed)
-            for t in turns
-        ],
+        tenant,
+        [(t.conversation, t.turn, _moment(t.at), t.state, t.handoff, t.failed) for t in turns],
     )
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.messages
-          (tenant_id, ref, conversation_id, turn, place, direction, kind, content, at, parked, wamid)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING
+          (tenant_id, conversation_id, turn, ref, place, direction, kind, content, at, parked, wamid)
+        SELECT $1, * FROM unnest(
+          $2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::jsonb[],
+          $9::timestamptz[], $10::boolean[], $11::text[]
+        )
+        ON CONFLICT DO NOTHING
         """,
-        list(chain.from_iterable(_messages(tenant, turn) for turn in turns)),
+        tenant,
+        [message for turn in turns for message in _messages(turn, wamids)],
     )
-    await connection.executemany(
+    await _write_rows(
+        connection,
         """
         INSERT INTO smarterbot.consents
           (tenant_id, conversation_id, turn, purpose, contact_id, granted, evidence, at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+        SELECT $1, * FROM unnest(
+          $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::boolean[], $7::text[], $8::timestamptz[]
+        )
+        ON CONFLICT DO NOTHING
         """,
+        tenant,
         [
-            (
-                tenant,
-                t.conversation,
-                t.turn,
-                c.purpose,
-                t.contact,
-                c.granted,
-                c.evidence,
-                _moment(t.at),
-            )
+            (t.conversation, t.turn, c.purpose, t.contact, c.granted, c.evidence, _moment(t.at))
             for t in turns
             for c in t.consents
         ],
     )
+
+
+def _conversations(turns: Sequence[TurnRecord]) -> Iterable[tuple[object, ...]]:
+    """Each conversation once, in order, as its last turn left it."""
+    latest: dict[ConversationId, TurnRecord] = {}
+    last_in: dict[ConversationId, int] = {}
+    for turn in sorted(turns, key=lambda turn: turn.turn):
+        latest[turn.conversation] = turn
+        heard_at = max((heard.at for heard in turn.heard), default=0)
+        last_in[turn.conversation] = max(last_in.get(turn.conversation, 0), heard_at)
+    for id, turn in sorted(latest.items()):
+        heard_at = last_in[id]
+        yield (
+            *(id, turn.channel, turn.contact, turn.turn, turn.state),
+            *(_moment(heard_at * 1000) if heard_at else None, _moment(turn.at)),
+        )
 
 
 def _entries(record: Record) -> Iterable[Entry]:
@@ -379,16 +427,16 @@ def _addresses(turn: TurnRecord, scope: str) -> Iterable[tuple[str, str, str]]:
         yield "phone", "", turn.sender.wa_id
 
 
-def _messages(tenant: TenantId, turn: TurnRecord) -> Iterable[tuple[object, ...]]:
+def _messages(turn: TurnRecord, wamids: Mapping[str, Wamid]) -> Iterable[tuple[object, ...]]:
     for place, heard in enumerate(turn.heard):
         yield (
-            *(tenant, heard.id, turn.conversation, turn.turn, place, "in", heard.kind),
+            *(turn.conversation, turn.turn, heard.id, place, "in", heard.kind),
             *(_json(heard), _moment(heard.at * 1000), False, heard.id),
         )
     for place, said in enumerate(turn.said):
         yield (
-            *(tenant, said.ref, turn.conversation, turn.turn, place, "out", _kind(said.content)),
-            *(_json(said.content), _moment(turn.at), said.parked, None),
+            *(turn.conversation, turn.turn, said.ref, place, "out", _kind(said.content)),
+            *(_json(said.content), _moment(turn.at), said.parked, wamids.get(said.ref)),
         )
 
 
@@ -407,7 +455,10 @@ def _text(value: str) -> str:
 
 
 def _json(value: object) -> str:
-    return _NUL.sub(rb"\1\\ufffd", _encode(value)).decode()
+    text = _encode(value)
+    if b"\\u0000" in text:
+        text = _NUL.sub(rb"\1\\ufffd", text)
+    return text.decode()
 
 
 def _reason(error: Exception) -> str:
