@@ -73,6 +73,8 @@ class Metrics:
         self._heard: dict[str, Counter] = {}
         self._events: dict[tuple[str, str], Counter] = {}
         self._answers: dict[str, Histogram] = {}
+        self._turns: dict[str, Counter] = {}
+        self._served: dict[tuple[str, str], Counter] = {}
 
     def hear(self, kind: str) -> None:
         """Count one message or status by its kind."""
@@ -86,6 +88,20 @@ class Metrics:
         child = self._events.get((name, detail))
         if child is None:
             child = self._events[name, detail] = self.events.labels(name, detail)
+        child.inc()
+
+    def turn(self, outcome: str) -> None:
+        """Count one turn."""
+        child = self._turns.get(outcome)
+        if child is None:
+            child = self._turns[outcome] = self.turns.labels(outcome)
+        child.inc()
+
+    def serve(self, kind: str, outcome: str) -> None:
+        """Count one item of an action lane."""
+        child = self._served.get((kind, outcome))
+        if child is None:
+            child = self._served[kind, outcome] = self.served.labels(kind, outcome)
         child.inc()
 
     def answer(self, status: int, seconds: float) -> None:

@@ -38,7 +38,7 @@ class Service:
             await self._lanes.commit(taken, consumed=0)
             return After()
         outcome = await self._serve(taken)
-        self._metrics.served.labels(taken.kind, _name(outcome)).inc()
+        self._metrics.serve(taken.kind, _name(outcome))
         match outcome:
             case Done(records=records, event=event):
                 committed = await self._lanes.commit(
@@ -113,7 +113,7 @@ class Service:
     def _after(self, taken: Taken, committed: Committed | None, event: Event | None) -> After:
         if committed is None:
             log.warning("item.stale", item=taken.id())
-            self._metrics.served.labels(taken.kind, "stale").inc()
+            self._metrics.serve(taken.kind, "stale")
             return After()
         claim: tuple[str, ...] = (taken.kind,) if committed.left else ()
         if event is not None and not committed.taken:

@@ -71,7 +71,7 @@ class Worker:
         except Exception as error:
             log.error("turn.failed", lane=taken.lane, tries=taken.tries, error=type(error).__name__)
             log.debug("turn.failed.trace", lane=taken.lane, exc_info=error)
-            self._metrics.turns.labels("failed").inc()
+            self._metrics.turn("failed")
             return await self._again(taken)
         return await self._commit(taken, events, decision, started)
 
@@ -89,10 +89,10 @@ class Worker:
         )
         if committed is None:
             log.warning("turn.stale", lane=taken.lane)
-            self._metrics.turns.labels("stale").inc()
+            self._metrics.turn("stale")
             return After()
         now = self._clock.now_ms()
-        self._metrics.turns.labels("committed" if decision.consumed else "waiting").inc()
+        self._metrics.turn("committed" if decision.consumed else "waiting")
         self._metrics.turn_seconds.observe((now - started) / 1000)
         for event in events[: decision.consumed]:
             if isinstance(event, Arrived) and event.received:
@@ -111,7 +111,7 @@ class Worker:
 
     async def _set_aside(self, taken: Taken, why: str) -> After:
         log.error("event.set_aside", item=taken.id(), tries=taken.tries, why=why)
-        self._metrics.turns.labels("set_aside").inc()
+        self._metrics.turn("set_aside")
         record = self._failure(taken, why)
         rest = self._readable(taken.state)
         wakes_at = None if rest is None else rest.session.wake_at()

@@ -323,12 +323,11 @@ class Lanes:
         Returns:
             How many proofs were kept.
         """
+        ours = f"{kind}/"
         known = [
-            (lane, base, k, proof)
+            (*match.groups(), proof)
             for item, proof in proofs
-            if (match := _ITEM.fullmatch(item)) is not None
-            for lane, base, k in [match.groups()]
-            if lane.startswith(f"{kind}/")
+            if item.startswith(ours) and (match := _ITEM.fullmatch(item)) is not None
         ]
         keys = self._keys[shard]
         replies = [

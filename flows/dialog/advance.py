@@ -35,6 +35,8 @@ CONSENTS: Final = {
 
 TALK: Final = f"{GLOBAL}human"
 
+_MS: Final = timedelta(milliseconds=1)
+
 BOT_KEYS: Final = (
     "bot.already_done", "bot.audio", "bot.both", "bot.both_done", "bot.busy", "bot.cancelled",
     "bot.help", "bot.human", "bot.image", "bot.list", "bot.many_tries", "bot.more",
@@ -167,7 +169,7 @@ def _closure(roots: Iterable[Flow[Any, Any]]) -> dict[str, Flow[Any, Any]]:
 
 
 def _ms(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
+    return span // _MS
 
 
 class _Turn:

@@ -35,8 +35,8 @@ Danger = Literal["emergency", "self_harm", "violence"]
 # No state may refuse these two, and of both in one message stop is done first.
 _ALWAYS: Final[tuple[Command, ...]] = ("stop", "human")
 
-# A turn asks the same of the same message up to three times.
-_RECENT: Final = 16
+# A turn asks the same of the same message up to three times, and many people say the same.
+_RECENT: Final = 512
 
 _CLAUSES = re.compile(r"[.,;:!?¡¿\n]+|\s+[ye]\s+|\s+and\s+", re.IGNORECASE)
 
@@ -81,7 +81,10 @@ def read_commands(text: str, *, asked: Asked = "choice") -> tuple[Command, ...]:
     whole = _command(text, asked)
     if whole is not None:
         return (whole,)
-    heard = {_command(clause, asked) for clause in _CLAUSES.split(text) if bare(clause)}
+    clauses = [clause for clause in _CLAUSES.split(text) if bare(clause)]
+    if clauses == [text]:
+        return ()
+    heard = {_command(clause, asked) for clause in clauses}
     if len(heard) > 1:
         # Several messages of one turn arrive as lines: *baja* on a line of its own is *baja*.
         lines = {_command(line, asked) for line in text.splitlines()}

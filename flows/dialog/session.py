@@ -84,7 +84,8 @@ class Session(Struct, frozen=True, omit_defaults=True):
 
     def due(self, now: datetime) -> tuple[Wake, ...]:
         """The timers that have come, earliest first, as events."""
-        come = sorted(timer for timer in _pairs(self.timers) if timer[0] <= now.timestamp())
+        now_s = now.timestamp()
+        come = sorted((timer.at, timer.name) for timer in self.timers if timer.at <= now_s)
         return tuple(Wake(name, self.seq) for _, name in come)
 
     def released(self) -> "Session":
@@ -125,7 +126,3 @@ def _default(field: Field[object]) -> object:
     if field.default is not MISSING:
         return field.default
     return MISSING if field.default_factory is MISSING else field.default_factory()
-
-
-def _pairs(timers: tuple[Timer, ...]) -> list[tuple[int, str]]:
-    return [(timer.at, timer.name) for timer in timers]

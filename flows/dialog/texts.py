@@ -67,6 +67,8 @@ class Voice:
             undefined=StrictUndefined, finalize=tame, trim_blocks=True, autoescape=False
         )
         self.environment.filters.update(self._filters())
+        # Nothing is called in a text; and what is there is copied for each text that is spoken.
+        self.environment.globals.clear()
 
     def __contains__(self, key: str) -> bool:
         return key in self._sources
