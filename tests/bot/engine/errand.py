@@ -142,6 +142,8 @@ class Talk:
                 return self._listens(f"gathered {words}")
             case "errand.napping":
                 return self._listens(f"up {words}")
+            case _:
+                pass
         assert len(texts) == 1, "only a pause makes one turn of several messages"
         match words.split()[0]:
             case "order":
@@ -152,6 +154,8 @@ class Talk:
                 return self._goes("gathering", words, at_ms, f"gathers {words}")
             case "boom":
                 assert mended, "a turn that breaks is no turn"
+            case _:
+                pass
         return self._listens(f"heard {words}")
 
     def wakes(self) -> Sequence[tuple[str, int]]:
@@ -166,7 +170,8 @@ class Talk:
                 return ((f"hurries {self.words}", self.since_ms + HURRY_S * 1000),)
             case "errand.napping":
                 return ((f"woke {self.words}", self.since_ms + NAP_S * 1000),)
-        return ()
+            case _:
+                return ()
 
     def alarm_ms(self) -> int:
         """When a timer is due; 0 = none that speaks."""
