@@ -2,6 +2,10 @@
 
 import asyncio
 import time
+from typing import Final
+
+# It also goes on while the machine sleeps; only Linux has it.
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock:
@@ -14,6 +18,10 @@ class Clock:
     def now_ms(self) -> int:
         """ms since the epoch."""
         return time.time_ns() // 1_000_000 + self.shift_ms
+
+    def steady_s(self) -> float:
+        """Seconds of a clock that nobody sets, and that goes on while this process stands still; shifted as the other."""
+        return time.clock_gettime(_STEADY) + self.shift_ms / 1000
 
     def shift(self, ms: int) -> None:
         """Move the time, and wake whoever sleeps: what they wait for may be due."""

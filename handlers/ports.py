@@ -1,6 +1,6 @@
 """What the rooms of this floor need of the bot. Implemented above, handed over by `bot/app.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -96,9 +96,11 @@ class Item:
     before: Before
     proof: bytes | None
     """What `Intake` learnt about this very item: the wamid of a status that names it."""
-    leased_until: int
-    """ms since the epoch. No effect that cannot be repeated may begin later: a process that stood still finds its
-    item in other hands."""
+    is_ours: Callable[[], bool]
+    """Whether the lease surely still holds. False after a standstill of this process: another may be at work on it.
+
+    Ask at the very last moment before anything that cannot be repeated leaves the process.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,8 +90,7 @@ class Service:
             tries=taken.tries,
             before=_before(taken.was),
             proof=taken.proof,
-            # At least: the runner renews it meanwhile.
-            leased_until=self._clock.now_ms() + self._lanes.lease_ms,
+            is_ours=taken.lease.holds,
         )
         if taken.tries > TRIES_MAX and taken.proof is None:
             return Dead(why="tries")

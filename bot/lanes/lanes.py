@@ -22,6 +22,7 @@ from bot.lanes.values import (
     Depth,
     Depths,
     LaneView,
+    Lease,
     Push,
     Put,
     Taken,
@@ -153,6 +154,7 @@ class Lanes:
         """
         kind = _kind(lane)
         keys = self._keys[shard]
+        asked_s = self._clock.steady_s()
         reply = await self._wire.script(
             self._scripts.put,
             (keys.box, self._ready_key(shard, kind), f"{keys.seen}:{day}"),
@@ -167,7 +169,7 @@ class Lanes:
             ),
         )
         if isinstance(reply, list):
-            return _taken(shard, reply)
+            return self._taken(shard, asked_s, reply)
         return Put.SEEN if reply == b"seen" else Put.WAITING
 
     async def claim(
@@ -181,13 +183,14 @@ class Lanes:
         """
         if not (0 < lanes <= CLAIM_MAX and 0 < (items or 1) <= ITEMS_MAX):
             raise LaneError(f"claim: at most {CLAIM_MAX} lanes of {ITEMS_MAX} items")
+        asked_s = self._clock.steady_s()
         reply = await self._wire.script(
             self._scripts.claim,
             (self._keys[shard].box, self._ready_key(shard, kind)),
             (self._clock.shift_ms, self.lease_ms, lanes, items or self._most_items),
         )
         next_due_ms, *taken = cast(list[Reply], reply)
-        return Claimed(cast(int, next_due_ms), _all_taken(shard, taken))
+        return Claimed(cast(int, next_due_ms), self._all_taken(shard, asked_s, taken))
 
     async def commit(
         self,
@@ -260,6 +263,7 @@ class Lanes:
         groups: dict[tuple[int, str], list[int]] = {}
         for n, taken in enumerate(takens):
             groups.setdefault((taken.shard, taken.kind), []).append(n)
+        until_s = self._clock.steady_s() + self.lease_ms / 1000
         replies = [
             self._wire.script(
                 self._scripts.renew,
@@ -276,6 +280,8 @@ class Lanes:
         for group, reply in zip(groups.values(), replies, strict=True):
             for n, mine in zip(group, cast(list[int], await reply), strict=True):
                 kept[n] = mine == 1
+                if kept[n]:
+                    takens[n].lease.renew(until_s)
         return kept
 
     async def retry(
@@ -484,6 +490,7 @@ class Lanes:
                 f"(at most {LINES_MAX}), {items} items (at most {ITEMS_MAX})"
             )
         shard, keys = taken.shard, self._keys[taken.shard]
+        asked_s = self._clock.steady_s()
         reply = await self._wire.script(
             self._scripts.commit,
             (
@@ -512,7 +519,12 @@ class Lanes:
         if not isinstance(reply, list):
             return None
         left, *pushed = reply
-        return Committed(cast(int, left), _all_taken(shard, pushed))
+        return Committed(cast(int, left), self._all_taken(shard, asked_s, pushed))
+
+    async def _kinds(self) -> list[str]:
+        """All kinds of lanes that ever were."""
+        names = cast(list[bytes], await self._wire.call("SMEMBERS", f"{PREFIX}kinds"))
+        return sorted(name.decode() for name in names)
 
     def _ready_key(self, shard: int, kind: str) -> str:
         try:
@@ -523,6 +535,27 @@ class Lanes:
             self._wire.tell("SADD", f"{PREFIX}kinds", kind)
             key = self._ready[shard, kind] = f"{self._keys[shard].ready}:{kind}"
             return key
+
+    def _taken(self, shard: int, asked_s: float, reply: list[Reply]) -> Taken:
+        # The shape is written above `take` in _lane.lua.
+        lane = cast(bytes, reply[0]).decode()
+        return Taken(
+            shard,
+            lane.partition("/")[0],
+            lane,
+            cast(int, reply[1]),
+            cast(int, reply[2]),
+            cast(int, reply[3]),
+            cast(bytes, reply[4]).decode(),
+            cast(int, reply[5]),
+            cast(bytes | None, reply[6]),
+            cast(bytes | None, reply[7]),
+            tuple(cast(list[bytes], reply[8:])),
+            Lease(self._clock, asked_s + self.lease_ms / 1000),
+        )
+
+    def _all_taken(self, shard: int, asked_s: float, replies: list[Reply]) -> tuple[Taken, ...]:
+        return tuple(self._taken(shard, asked_s, cast(list[Reply], reply)) for reply in replies)
 
 
 def _kind(lane: str) -> str:
@@ -537,28 +570,6 @@ def _lane_of(item: ItemId) -> str:
     if match is None:
         raise LaneError("an item is named <kind>/<conversation>:<base>-<k>")
     return match[1]
-
-
-def _taken(shard: int, reply: list[Reply]) -> Taken:
-    # The shape is written above `take` in _lane.lua.
-    lane = cast(bytes, reply[0]).decode()
-    return Taken(
-        shard,
-        lane.partition("/")[0],
-        lane,
-        cast(int, reply[1]),
-        cast(int, reply[2]),
-        cast(int, reply[3]),
-        cast(bytes, reply[4]).decode(),
-        cast(int, reply[5]),
-        cast(bytes | None, reply[6]),
-        cast(bytes | None, reply[7]),
-        tuple(cast(list[bytes], reply[8:])),
-    )
-
-
-def _all_taken(shard: int, replies: list[Reply]) -> tuple[Taken, ...]:
-    return tuple(_taken(shard, cast(list[Reply], reply)) for reply in replies)
 
 
 def _dead_letter(item: bytes, record: bytes) -> DeadLetter:

@@ -1,10 +1,32 @@
 """What the lanes are asked with and what they answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from bot.clock import Clock
 from flows.values.ids import ConversationId, ItemId
+
+
+class Lease:
+    """For how long a lane is surely ours, by this machine's own count.
+
+    It counts from before the lane was asked for, so a slow answer, or a process that stood still, makes it no longer
+    than the store's. Who writes to the store need not ask: the token settles it. It is for effects outside.
+    """
+
+    __slots__ = ("_clock", "_until_s")
+
+    def __init__(self, clock: Clock, until_s: float) -> None:
+        """`until_s`: by `Clock.steady_s`."""
+        self._clock = clock
+        self._until_s = until_s
+
+    def holds(self) -> bool:
+        return self._clock.steady_s() < self._until_s
+
+    def renew(self, until_s: float) -> None:
+        self._until_s = until_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +50,7 @@ class Taken:
     state: bytes | None
     items: tuple[bytes, ...]
     """The oldest items; empty when the lane was due by time alone."""
+    lease: Lease = field(compare=False)
 
     def id(self, n: int = 0) -> ItemId:
         """The id of `items[n]`."""

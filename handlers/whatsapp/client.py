@@ -1,6 +1,7 @@
 """Speaks to the Graph API: one client for the hot path of sending and for the rare calls beside it."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -33,15 +34,28 @@ class Graph:
         self._version = version
         self._headers = lru_cache(TOKENS_KEPT_MAX)(_headers)
 
-    async def post_message(self, phone_number_id: str, token: str, body: bytes) -> Accepted:
+    async def post_message(
+        self,
+        phone_number_id: str,
+        token: str,
+        body: bytes,
+        *,
+        may_leave: Callable[[], bool] = lambda: True,
+    ) -> Accepted:
         """Send one message.
+
+        Args:
+            may_leave: asked when all is ready, right before it leaves.
 
         Raises:
             GraphFault: Meta refused it.
             NotSentError: it did not reach Meta.
+            HeldBackError: it may not leave any more.
             MaybeSentError: it may have; ask the statuses before it is sent again.
         """
-        answer = await self.request("POST", f"{phone_number_id}/messages", token, body)
+        answer = await self.request(
+            "POST", f"{phone_number_id}/messages", token, body, may_leave=may_leave
+        )
         match answer:
             case {"messages": [{"id": str(wamid), **rest}, *_]} if wamid:
                 held = rest.get("message_status") == "held_for_quality_assessment"
@@ -69,6 +83,7 @@ class Graph:
         body: bytes | None = None,
         *,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
+        may_leave: Callable[[], bool] = lambda: True,
     ) -> object:
         """Any call of the API: JSON there and back. Raises as `post_message`.
 
@@ -82,7 +97,12 @@ class Graph:
         except ValueError:
             raise NotSentError("the token cannot be sent") from None
         answer = await self._origin.request(
-            method, f"/{self._version}/{path}", headers, body, answer_bytes_max=answer_bytes_max
+            method,
+            f"/{self._version}/{path}",
+            headers,
+            body,
+            answer_bytes_max=answer_bytes_max,
+            may_leave=may_leave,
         )
         try:
             told = msgspec.json.decode(answer.body)

@@ -5,6 +5,7 @@ The send API has no idempotency key: whoever does not know whether a message lef
     GraphError
     ├── GraphFault       Meta refused it, and said why: nothing was sent
     ├── NotSentError     nothing left this process, or nobody was there to take it
+    ├── HeldBackError    nothing left this process: it was asked at the last moment, and it may not leave any more
     └── MaybeSentError   it left, and no answer that can be read came back
 
 No error holds a token or a part of a message.
@@ -19,6 +20,10 @@ class GraphError(Exception):
 
 class NotSentError(GraphError):
     """Nothing was sent: no connection, no name, no trust."""
+
+
+class HeldBackError(GraphError):
+    """Nothing was sent: when all was ready, the caller did not want it sent any more."""
 
 
 class MaybeSentError(GraphError):

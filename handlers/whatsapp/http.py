@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from aiohappyeyeballs import AddrInfoType, start_connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from handlers.whatsapp.errors import MaybeSentError, NotSentError
+from handlers.whatsapp.errors import HeldBackError, MaybeSentError, NotSentError
 
 CONNECT_S: Final = 5.0  # including the wait for a free connection
 TOTAL_S: Final = (
@@ -138,6 +138,7 @@ class Origin:
         body: bytes | None = None,
         *,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
+        may_leave: Callable[[], bool] = lambda: True,
     ) -> Answer:
         """One request and its whole answer. Cancelled midway, it closes its connection.
 
@@ -145,9 +146,11 @@ class Origin:
             target: path and query, as they go over the wire.
             headers: see `header_lines`; `Host`, `Accept-Encoding` and `Content-Length` are added.
             answer_bytes_max: a longer answer counts as one that cannot be read.
+            may_leave: asked after all waiting, in the moment in which it is handed to a connection.
 
         Raises:
             NotSentError: not one byte of it was handed to a connection.
+            HeldBackError: neither, for it may not leave any more.
             MaybeSentError: it was, and no answer came back that can be read.
         """
         if not _TARGET.fullmatch(target):
@@ -164,6 +167,8 @@ class Origin:
         deadline_s = asyncio.get_running_loop().time() + self._total_s
         connection = self._reuse() or await self._admit()
         try:
+            if not may_leave():
+                raise HeldBackError("it may not leave any more")
             return await connection.ask(request, deadline_s, answer_bytes_max)
         finally:
             self._give_back(connection)

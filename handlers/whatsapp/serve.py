@@ -34,7 +34,13 @@ from handlers.ports import (
 )
 from handlers.whatsapp import payload
 from handlers.whatsapp.client import Graph
-from handlers.whatsapp.errors import GraphError, GraphFault, MaybeSentError, NotSentError
+from handlers.whatsapp.errors import (
+    GraphError,
+    GraphFault,
+    HeldBackError,
+    MaybeSentError,
+    NotSentError,
+)
 from handlers.whatsapp.faults import Fault, Reaction
 from handlers.whatsapp.meter import Meter
 from handlers.whatsapp.pauses import Pauses
@@ -165,22 +171,23 @@ class WhatsAppSender:
     async def _post(
         self, say: Say, item: Item, content: Content, *, number: str, token: str
     ) -> Outcome:
-        now = self._clock.now_ms()
-        if now >= item.leased_until:
-            # We stood still meanwhile, and somebody else may be sending it.
-            self._pauses.give_back(number, now_ms=now)
-            return Again(0, "stood_still", counts=False)
         body = payload.message(
             content, to=say.to, recipient=say.recipient, item=item.id, quotes=say.quotes
         )
         try:
-            accepted = await self._graph.post_message(number, token, body)
+            accepted = await self._graph.post_message(number, token, body, may_leave=item.is_ours)
         except GraphFault as refusal:
             return await self._react(refusal, say, item, content, number=number, token=token)
         except NotSentError as error:
             self._rest(number, token, "unreachable", rest_ms=UNREACHABLE_REST_MS)
             log.warning("whatsapp.unreachable", item=item.id, error=str(error))
             return Again(self._spread(UNREACHABLE_REST_MS), "unreachable", counts=False)
+        except HeldBackError:
+            # We stood still for longer than our lease, and somebody else may be sending it.
+            self._pauses.give_back(number, now_ms=self._clock.now_ms())
+            self._meter.count("whatsapp_send", "held_back")
+            log.warning("whatsapp.held_back", item=item.id)
+            return Again(0, "stood_still", counts=False)
         except MaybeSentError as error:
             self._meter.count("whatsapp_send", "doubt")
             log.warning("whatsapp.send_in_doubt", item=item.id, error=str(error))

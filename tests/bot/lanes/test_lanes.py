@@ -13,6 +13,7 @@ from bot.lanes import (
     Depth,
     LaneError,
     Lanes,
+    Lease,
     Push,
     Put,
     StoreLostError,
@@ -27,6 +28,7 @@ from tests.bot.lanes.servers import StoreServer
 # Conversation c5 lives in shard 0, where these tests play.
 CONV = "conv/c5"
 SEND = "wa/c5"
+SLACK_MS = 5_000  # what may pass of itself while a test runs
 
 
 async def taken_with(lanes: Lanes, body: bytes = b"hello", lane: str = CONV) -> Taken:
@@ -43,6 +45,46 @@ async def only(lanes: Lanes, kind: str = "conv") -> Taken:
 
 async def nothing_is_due(lanes: Lanes, kind: str = "conv") -> bool:
     return (await lanes.claim(0, kind)).taken == ()
+
+
+# ---------------------------------------------------------------------- lease
+
+
+async def test_a_lease_holds_as_long_as_it_was_asked_for(lanes: Lanes, clock: Clock) -> None:
+    taken = await taken_with(lanes)
+    clock.shift_ms += LEASE_MS - SLACK_MS
+    assert taken.lease.holds()
+
+    clock.shift_ms += SLACK_MS
+
+    assert not taken.lease.holds()
+
+
+async def test_a_renewed_lease_holds_on_and_a_lost_one_does_not(lanes: Lanes, clock: Clock) -> None:
+    kept, lost = await taken_with(lanes), await taken_with(lanes, lane=SEND)
+    await lanes.commit(lost, consumed=1)
+    clock.shift_ms += LEASE_MS - SLACK_MS
+
+    assert await lanes.renew([kept, lost]) == [True, False]
+
+    clock.shift_ms += SLACK_MS
+    assert kept.lease.holds()
+    assert not lost.lease.holds()
+
+
+async def test_a_slow_answer_makes_no_lease_longer(server: StoreServer, clock: Clock) -> None:
+    wire = await Wire.open(server.url)
+    lanes = Lanes(wire, shards=SHARDS, clock=clock, lease_ms=LEASE_MS)
+    await lanes.put(0, CONV, b"hello")
+    server.freeze()
+    claim = asyncio.create_task(lanes.claim(0, "conv"))
+    await asyncio.sleep(0)
+    clock.shift_ms += LEASE_MS
+    server.thaw()
+    (taken,) = (await claim).taken
+    await wire.close()
+
+    assert not taken.lease.holds()
 
 
 # ---------------------------------------------------------------------- put
@@ -63,6 +105,7 @@ async def test_a_put_waits_until_somebody_claims_it(lanes: Lanes) -> None:
         proof=None,
         state=None,
         items=(b"hello",),
+        lease=Lease(Clock(), 0),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from flows.values.ids import Wamid
 from handlers.whatsapp.client import Accepted, Graph
-from handlers.whatsapp.errors import GraphFault, MaybeSentError, NotSentError
+from handlers.whatsapp.errors import GraphFault, HeldBackError, MaybeSentError, NotSentError
 from handlers.whatsapp.faults import UNKNOWN, fault_of
 from handlers.whatsapp.http import ANSWER_BYTES_MAX
 from tests.handlers.whatsapp.graph_stub import (
@@ -106,6 +106,19 @@ async def test_silence_is_no_refusal(hasty_graph: Graph, stub: GraphStub) -> Non
 
     with pytest.raises(MaybeSentError):
         await hasty_graph.post_message("106", "secret", BODY)
+
+
+async def test_what_may_not_leave_any_more_is_held_back_at_the_last_moment(
+    graph: Graph, stub: GraphStub
+) -> None:
+    stub.script.append(accepts())
+
+    with pytest.raises(HeldBackError):
+        await graph.post_message("106", "secret", BODY, may_leave=lambda: False)
+    assert stub.posted == []
+
+    await graph.post_message("106", "secret", BODY, may_leave=lambda: True)
+    assert len(stub.posted) == 1
 
 
 async def test_a_closed_door_is_not_sent() -> None:

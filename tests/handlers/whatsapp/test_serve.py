@@ -1,7 +1,7 @@
 """The sender: no message lost, none doubled, no refusal in silence."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -72,7 +72,7 @@ def taken(
     tries: int = 1,
     before: Before = Before.CLEAN,
     proof: bytes | None = None,
-    leased_until: int = NOW * 2,
+    is_ours: Callable[[], bool] = lambda: True,
 ) -> Item:
     return Item(
         id=ITEM,
@@ -81,7 +81,7 @@ def taken(
         tries=tries,
         before=before,
         proof=proof,
-        leased_until=leased_until,
+        is_ours=is_ours,
     )
 
 
@@ -231,7 +231,7 @@ async def test_whoever_stood_still_beyond_its_lease_does_not_send(
     """The process was stopped while it asked for the limit; somebody else may have the item now."""
     desk.bucket.meanwhile = lambda: desk.watch.passes(stands_still_ms)
 
-    outcome = await desk.serves(taken(say(), leased_until=NOW + 15_000))
+    outcome = await desk.serves(taken(say(), is_ours=lambda: desk.watch.now_ms() < NOW + 15_000))
 
     assert len(desk.stub.posted) == sends
     if not sends:
