@@ -27,7 +27,11 @@ TOTAL_S: Final = (
 )
 # A connection that Meta closed while it idled would put the next send in doubt.
 IDLE_S: Final = 15.0
-CONNECTIONS_MAX: Final = 200
+# The kernel goes on sending for minutes what a broken network does not let through, also when we have long given the
+# connection up or are dead. It must not get there when we have waited for it, and send it again.
+UNHEARD_S: Final = 10.0
+_TCP_USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+CONNECTIONS_MAX: Final = 400  # above all sends and receipts at once: nobody waits for one in vain
 
 ANSWER_BYTES_MAX: Final = 64 * 1024  # as it comes over the wire, with its head and its framing
 HEADERS_MAX: Final = 100  # of one answer; Meta sends about twenty
@@ -86,6 +90,7 @@ class Origin:
         connect_s: float = CONNECT_S,
         total_s: float = TOTAL_S,
         idle_s: float = IDLE_S,
+        unheard_s: float = UNHEARD_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Open nothing yet.
@@ -96,6 +101,7 @@ class Origin:
             connect_s: how long one request waits for a connection, whether a free one or a new one.
             total_s: how long one request may take as a whole.
             idle_s: after this a connection that nobody used is not used again.
+            unheard_s: after this the kernel gives up bytes that the other side has not confirmed.
             tls: for https; `default_tls()` if none is given.
 
         Raises:
@@ -118,6 +124,7 @@ class Origin:
         self._connect_s = connect_s
         self._total_s = total_s
         self._idle_s = idle_s
+        self._unheard_s = unheard_s
 
         self._closed = False
         self._count = 0
@@ -255,6 +262,8 @@ class Origin:
     async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         sock = await start_connection(await self._resolve(), happy_eyeballs_delay=HAPPY_EYEBALLS_S)
+        if _TCP_USER_TIMEOUT is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, int(self._unheard_s * 1000))
         # From here on the socket is the transport's.
         _, connection = await loop.create_connection(
             lambda: _Connection(self._idle_s),
