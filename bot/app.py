@@ -163,7 +163,7 @@ async def running(
                 clock=clock,
                 metrics=metrics,
                 firm_of=directory.firm,
-                room=lambda: runner.room,
+                room=lambda: min(runner.room(handler.kind) for handler in handlers),
             )
             for handler in handlers:
                 carriers[handler.kind] = Service(lanes, handler, clock=clock, metrics=metrics)
@@ -186,7 +186,7 @@ async def running(
                 addresses,
                 clock=clock,
                 metrics=metrics,
-                room=lambda: runner.room if works else 0,
+                room=lambda: runner.room("conv") if works else 0,
                 take=runner.take,
             )
             webhook = WhatsAppWebhook(

@@ -44,6 +44,8 @@ class Intake:
         self._metrics = metrics
         self._room = room
         self._take = take
+        self._asking = 0
+        """Lanes that may be ours in a moment: puts under way that would take them."""
 
     async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
         """See `handlers.ports.Intake.hear`. It takes no longer than the wire's own deadline."""
@@ -86,15 +88,20 @@ class Intake:
 
     async def _put(self, conversation: ConversationId, body: bytes, mark: str, at: int) -> None:
         shard = self._lanes.shard(conversation)
-        answer = await self._lanes.put(
-            shard,
-            f"conv/{conversation}",
-            body,
-            mark=mark,
-            # The day of the event's own timestamp: a redelivery falls into the same bucket of marks.
-            day=at // DAY_S,
-            take=self._room() > 0,
-        )
+        take = self._room() > self._asking
+        self._asking += take
+        try:
+            answer = await self._lanes.put(
+                shard,
+                f"conv/{conversation}",
+                body,
+                mark=mark,
+                # The day of the event's own timestamp: a redelivery falls into the same bucket of marks.
+                day=at // DAY_S,
+                take=take,
+            )
+        finally:
+            self._asking -= take
         match answer:
             case Put.SEEN:
                 self._metrics.hear("again")

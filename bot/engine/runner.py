@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -12,7 +13,9 @@ from bot.clock import Clock
 from bot.lanes import Bell, Lanes, StoreLostError, Taken
 from bot.metrics import Metrics
 
-AT_ONCE_MAX: Final = 256  # lanes carried at the same time; what is over waits in the store
+AT_ONCE_MAX: Final = (
+    256  # lanes of a kind carried at the same time; what is over waits in the store
+)
 CLAIM_MAX: Final = 16
 POLL_S: Final = 1.0  # the safety net under the doorbell, and the clock of timers and back-offs
 CARRY_MAX_S: Final = 120.0  # longer than any handler's own limit; after it the lease runs out
@@ -63,6 +66,8 @@ class Runner:
         self._single = single
         self._held: dict[asyncio.Task[None], tuple[Taken, float]] = {}
         """What each task carries, and since when by the loop's clock."""
+        self._taken: Counter[str] = Counter()
+        """Lanes of each kind that are carried, or asked for and perhaps ours in a moment."""
         self._wanted: dict[tuple[int, str], None] = {}
         self._alarms: dict[tuple[int, str], tuple[int, asyncio.TimerHandle]] = {}
         self._wake = asyncio.Event()
@@ -70,15 +75,24 @@ class Runner:
 
     # -------------------------------------------------------------- room
 
-    @property
-    def room(self) -> int:
-        """How many more lanes we would carry now."""
-        return 0 if self._stopping else AT_ONCE_MAX - len(self._held)
+    def room(self, kind: str) -> int:
+        """How many more lanes of this kind we would carry now. A kind that is slow takes no room from the others."""
+        return 0 if self._stopping else AT_ONCE_MAX - self._taken[kind]
+
+    @contextlib.contextmanager
+    def asking(self, kind: str, most: int) -> Iterator[None]:
+        """Keep room for lanes that are being asked for; whoever asks meanwhile finds less."""
+        self._taken[kind] += most
+        try:
+            yield
+        finally:
+            self._taken[kind] -= most
 
     def take(self, taken: Taken) -> None:
         """Carry a lane that was leased to us elsewhere (by a put or a commit)."""
         task = asyncio.create_task(self._carry(taken))
         self._held[task] = (taken, asyncio.get_running_loop().time())
+        self._taken[taken.kind] += 1
         task.add_done_callback(self._let_go)
 
     def want(self, shard: int, kind: str) -> None:
@@ -133,6 +147,7 @@ class Runner:
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
         taken, _ = self._held.pop(task)
+        self._taken[taken.kind] -= 1
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("lane.broken", lane=taken.lane, exc_info=error)
             self._metrics.count("lane_broken", taken.kind)
@@ -148,23 +163,23 @@ class Runner:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._wanted and self.room > 0:
-                batch = list(self._wanted)[: self.room]
+            while batch := [(shard, kind) for shard, kind in self._wanted if self.room(kind) > 0]:
                 for key in batch:
                     del self._wanted[key]
                 await asyncio.gather(*(self._claim(shard, kind) for shard, kind in batch))
 
     async def _claim(self, shard: int, kind: str) -> None:
-        most = min(CLAIM_MAX, self.room)
+        most = min(CLAIM_MAX, self.room(kind))
         if most <= 0:
             self._wanted[shard, kind] = None
             return
-        try:
-            claimed = await self._lanes.claim(
-                shard, kind, lanes=most, items=1 if kind in self._single else None
-            )
-        except StoreLostError:
-            return  # the poll comes again
+        with self.asking(kind, most):
+            try:
+                claimed = await self._lanes.claim(
+                    shard, kind, lanes=most, items=1 if kind in self._single else None
+                )
+            except StoreLostError:
+                return  # the poll comes again
         for taken in claimed.taken:
             if self._stopping:
                 await self._give_back(taken)

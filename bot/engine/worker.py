@@ -45,7 +45,7 @@ class Worker:
         metrics: Metrics,
         room: Callable[[], int],
     ) -> None:
-        """`room`: how many more lanes this process would carry; pushed lanes are leased only then."""
+        """`room`: how many more action lanes this process would carry; pushed lanes are leased only then."""
         self._lanes = lanes
         self._book = book
         self._firm_of = firm_of
