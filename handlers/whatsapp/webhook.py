@@ -22,6 +22,12 @@ from handlers.whatsapp.meter import Meter
 PATH: Final = "/webhooks/whatsapp"
 BODY_BYTES_MAX: Final = 3 * 1024 * 1024  # Meta: up to 3 MB
 BODY_S_MAX: Final = 20.0  # for a body to come in; Meta sends it at once
+# What is over these is refused with 503 before our memory grows: Meta repeats it, and Meta has the disks.
+READING_BYTES_MAX: Final = 64 * 1024 * 1024  # large bodies that are coming in, whoever sends them
+HEARING_BYTES_MAX: Final = 16 * 1024 * 1024  # signed webhooks that wait for the store
+HEARING_BYTES_LEAST: Final = (
+    4 * 1024
+)  # the smallest one counts for so much; each takes a few times what it counts
 CHALLENGE_CHARS_MAX: Final = 256
 LOGGED_MAX: Final = 20  # lines that one body may write to the log
 
@@ -69,6 +75,9 @@ class WhatsAppWebhook:
         self._meter = meter
         self._refused: dict[str, float] = {}
         """When a refusal of each kind was last logged."""
+        self._reading = 0
+        self._hearing = 0
+        """Bytes under way; see the bounds above."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -97,9 +106,11 @@ class WhatsAppWebhook:
     async def receive(self, request: web.Request) -> web.Response:
         """One webhook: 200 once all of it is durable; 401, 400, 408, 413 for what is not Meta's; 503 to be repeated."""
         try:
-            body = await _read(request)
+            body = await self._read(request)
         except _TooLargeError:
             return web.Response(status=self._refuse(413, "too_large"))
+        except _BusyError:
+            return web.Response(status=self._refuse(503, "busy"))
         except TimeoutError:
             return web.Response(status=self._refuse(408, "slow_body"))
         # A header may hold any byte.
@@ -116,9 +127,20 @@ class WhatsAppWebhook:
     async def _hear(self, body: bytes, signature: bytes) -> int:
         try:
             verify(body, signature, self._secrets)
-            webhook = parse(body)
         except SignatureError:
             return self._refuse(401, "signature")
+        size = max(len(body), HEARING_BYTES_LEAST)
+        if self._hearing + size > HEARING_BYTES_MAX:
+            return self._refuse(503, "busy")
+        self._hearing += size
+        try:
+            return await self._keep(body)
+        finally:
+            self._hearing -= size
+
+    async def _keep(self, body: bytes) -> int:
+        try:
+            webhook = parse(body)
         except MalformedError:
             return self._refuse(400, "malformed")
         arrivals, statuses = self._resolve(webhook)
@@ -130,6 +152,36 @@ class WhatsAppWebhook:
             except StoreDownError:
                 return self._refuse(503, "store_down")
         return 200
+
+    async def _read(self, request: web.Request) -> bytes:
+        """The raw body.
+
+        Not `request.read()`: its limit belongs to the whole application, and other routes take far less.
+
+        Raises:
+            _TooLargeError: it is larger than `BODY_BYTES_MAX`.
+            _BusyError: too much is coming in already.
+            TimeoutError: it did not come in within `BODY_S_MAX`.
+        """
+        if (request.content_length or 0) > BODY_BYTES_MAX:
+            raise _TooLargeError
+        content = request.content
+        if content.is_eof():
+            # Nearly always: small bodies arrive together with their headers.
+            return content.read_nowait()
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_S_MAX):
+                while chunk := await content.readany():
+                    body += chunk
+                    self._reading += len(chunk)
+                    if len(body) > BODY_BYTES_MAX:
+                        raise _TooLargeError
+                    if self._reading > READING_BYTES_MAX:
+                        raise _BusyError
+        finally:
+            self._reading -= len(body)
+        return bytes(body)
 
     def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen]]:
         """Whose each of them is. A number that is not in the directory is counted, and passed over."""
@@ -205,25 +257,5 @@ class _TooLargeError(Exception):
     pass
 
 
-async def _read(request: web.Request) -> bytes:
-    """The raw body.
-
-    Not `request.read()`: its limit belongs to the whole application, and other routes take far less.
-
-    Raises:
-        _TooLargeError: it is larger than `BODY_BYTES_MAX`.
-        TimeoutError: it did not come in within `BODY_S_MAX`.
-    """
-    if (request.content_length or 0) > BODY_BYTES_MAX:
-        raise _TooLargeError
-    content = request.content
-    if content.is_eof():
-        # Nearly always: small bodies arrive together with their headers.
-        return content.read_nowait()
-    body = bytearray()
-    async with asyncio.timeout(BODY_S_MAX):
-        while chunk := await content.readany():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise _TooLargeError
-    return bytes(body)
+class _BusyError(Exception):
+    pass

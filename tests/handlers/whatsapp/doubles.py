@@ -1,5 +1,6 @@
 """Small stand-ins for what the bot hands to this room, with behaviour of their own."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -51,11 +52,18 @@ class Ear:
         self.statuses: dict[tuple[str, str], StatusSeen] = {}
         self.calls = 0
         self.down = False
+        self.answers = asyncio.Event()
+        """Cleared, it keeps everybody waiting, as a store does that hangs."""
+        self.answers.set()
+        self.waiting = 0
 
     async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
         self.calls += 1
         if self.down:
             raise StoreDownError("down")
+        self.waiting += 1
+        await self.answers.wait()
+        self.waiting -= 1
         for arrival in arrivals:
             self.messages.setdefault(arrival.heard.id, arrival)
         for status in statuses:

@@ -11,7 +11,16 @@ from structlog.testing import capture_logs
 
 from flows.values.ids import Wamid
 from handlers.journal import StatusSeen
-from handlers.whatsapp.webhook import BODY_BYTES_MAX, PATH, SignatureError, WhatsAppWebhook, verify
+from handlers.whatsapp.webhook import (
+    BODY_BYTES_MAX,
+    HEARING_BYTES_MAX,
+    PATH,
+    READING_BYTES_MAX,
+    SignatureError,
+    WhatsAppWebhook,
+    verify,
+)
+from tests.bot.lanes.servers import until
 from tests.handlers.whatsapp.bodies import (
     SECRET,
     change,
@@ -96,6 +105,47 @@ async def test_a_batch_is_heard_at_once(client: Client, ear: Ear) -> None:
     assert await post(client, webhook(messages=batch, statuses=flood)) == 200
 
     assert (len(ear.messages), len(ear.statuses), ear.calls) == (500, 500, 1)
+
+
+async def test_what_is_too_much_at_once_is_refused_and_may_come_again(
+    client: Client, ear: Ear, counts: Counts
+) -> None:
+    """While the store hangs, webhooks wait in our memory: so many and no more."""
+    body = webhook(messages=[message(id=f"m{n}", text={"body": "x" * 4_000}) for n in range(200)])
+    ear.answers.clear()
+    fit = HEARING_BYTES_MAX // len(body)
+    waiting = [asyncio.create_task(post(client, body)) for _ in range(fit)]
+    await until(lambda: ear.waiting == fit)
+
+    assert await post(client, body) == 503
+    assert counts.counted["whatsapp_webhook_refused", "busy"] == 1
+
+    ear.answers.set()
+    assert await asyncio.gather(*waiting) == [200] * fit
+    assert await post(client, body) == 200
+
+
+async def test_bodies_that_come_in_slowly_take_a_bounded_room(client: Client) -> None:
+    part = b"x" * 2**20
+    bodies = READING_BYTES_MAX // (2 * len(part))
+    may_end = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield part
+        yield part
+        await may_end.wait()
+
+    async def post_slowly() -> int:
+        async with client.post(PATH, data=slow()) as response:
+            return response.status
+
+    tasks = [asyncio.create_task(post_slowly()) for _ in range(bodies + 4)]
+    done, waiting = await asyncio.wait(tasks, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    may_end.set()
+    statuses = {await task for task in (*done, *waiting)}
+
+    assert {await task for task in done} == {503}
+    assert statuses == {503, 401}
 
 
 async def test_a_store_that_is_down_makes_meta_repeat(client: Client, ear: Ear) -> None:
