@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from bot.lanes import LaneError, Lanes, StoreLostError
+from bot.lanes.lanes import JOURNAL_BYTES_MAX
 from bot.store.database import Connection, Database
 from bot.store.errors import UNAVAILABLE, StoreError
 from flows.dialog.content import Content
@@ -124,7 +125,7 @@ class Journal:
         return lines
 
     async def _drain(self) -> tuple[int, bool]:
-        """As `drain_once`; also whether a shard held more than was read of it."""
+        """As `drain_once`; also whether a shard may hold more than was read of it."""
         shards = range(self._lanes.shards)
         read = await asyncio.gather(
             *(self._lanes.read_journal(shard, self._lines_max) for shard in shards)
@@ -148,8 +149,11 @@ class Journal:
                 if raws
             )
         )
-        counts = [len(raws) for _, raws in read]
-        return sum(counts), max(counts) >= self._lines_max
+        more = any(
+            len(raws) >= self._lines_max or 2 * sum(map(len, raws)) > JOURNAL_BYTES_MAX
+            for _, raws in read
+        )
+        return sum(len(raws) for _, raws in read), more
 
     async def _write(self, tenant: TenantId, lines: Sequence[Line]) -> None:
         """Write them in one transaction; find the ones that cannot be written by halving."""

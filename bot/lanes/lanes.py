@@ -40,6 +40,7 @@ ITEMS_MAX: Final = 1_000
 PUSHES_MAX: Final = 200
 LINES_MAX: Final = 1_000
 CLAIM_MAX: Final = 256
+JOURNAL_BYTES_MAX: Final = 256 * 1024  # of one shard at once; all shards are read together
 PROOFS_MAX: Final = 1_000  # Meta batches up to 1,000 statuses; more are split
 LOOK_MAX: Final = 1_000  # leases counted per shard and kind; more are shown as this many
 
@@ -353,9 +354,11 @@ class Lanes:
     # ------------------------------------------------------- the journal
 
     async def read_journal(self, shard: int, n: int) -> tuple[int, list[bytes]]:
-        """The oldest `n` lines of a shard, and the position that `trim_journal` asks for."""
+        """The oldest lines of a shard, up to `n` or `JOURNAL_BYTES_MAX`, and the position that `trim_journal` asks for."""
         keys = self._keys[shard]
-        reply = await self._wire.script(self._scripts.journal_read, (keys.box, keys.journal), (n,))
+        reply = await self._wire.script(
+            self._scripts.journal_read, (keys.box, keys.journal), (n, JOURNAL_BYTES_MAX)
+        )
         position, lines = cast(tuple[int, list[bytes]], reply)
         return position, lines
 

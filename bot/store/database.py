@@ -23,10 +23,17 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 CONNECT_WAIT_S: Final = 5.0
 COMMAND_WAIT_S: Final = 30.0
+# A process that stands still in a transaction holds its locks, and the others, and their journals, would wait for it. So
+# PostgreSQL ends it: between two statements, or in the middle of one whose rest does not come.
+IDLE_WAIT_S: Final = 10.0
+STATEMENT_WAIT_S: Final = (
+    20.0  # less than COMMAND_WAIT_S: whoever waits for such a lock still gets it
+)
 CLOSE_WAIT_S: Final = 5.0
 CONNECTIONS_MAX: Final = 10
 STATEMENT_CACHE: Final = 100
 
+_LIMIT: Final = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_WAIT_S:.0f}s'"
 _WHO_ARE_WE: Final = """
 SELECT current_user AS name, rolsuper, rolbypassrls, EXISTS (
   SELECT FROM pg_catalog.pg_class
@@ -83,9 +90,8 @@ class Database:
             RoleError: row-level security would not hold.
             bot.store.errors.UNAVAILABLE: PostgreSQL cannot be reached now.
         """
-        async with self.system() as connection:
-            # Only a parsed UUID is put into the text. LOCAL: a pooler gives the session to others after COMMIT.
-            await connection.execute(f"SET LOCAL app.tenant_id = '{UUID(tenant)}'")
+        # Only a parsed UUID is put into the text.
+        async with self._transaction(f"SET LOCAL app.tenant_id = '{UUID(tenant)}'") as connection:
             yield connection
 
     @contextlib.asynccontextmanager
@@ -94,10 +100,17 @@ class Database:
 
         Raises: as `tenant`.
         """
+        async with self._transaction() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self, *settings: str) -> AsyncIterator[Connection]:
         async with (
             self._pool.acquire(timeout=CONNECT_WAIT_S) as connection,
             connection.transaction(),
         ):
+            # LOCAL: a pooler gives the session to others after COMMIT.
+            await connection.execute("; ".join((_LIMIT, *settings)))
             yield connection
 
 

@@ -12,6 +12,7 @@ import asyncpg
 
 UNAVAILABLE: Final = (
     OSError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # we stood still in a transaction, for too long
     asyncpg.InterfaceError,  # the connection was lost under a query
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,

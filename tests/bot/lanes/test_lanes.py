@@ -20,7 +20,7 @@ from bot.lanes import (
     Taken,
     Wire,
 )
-from bot.lanes.lanes import CLAIM_MAX, ITEMS_MAX, LINES_MAX, PUSHES_MAX
+from bot.lanes.lanes import CLAIM_MAX, ITEMS_MAX, JOURNAL_BYTES_MAX, LINES_MAX, PUSHES_MAX
 from flows.values.ids import ConversationId, ItemId
 from tests.bot.lanes.conftest import LEASE_MS, SHARDS
 from tests.bot.lanes.servers import StoreServer
@@ -611,6 +611,18 @@ async def test_what_is_no_item_cannot_be_replayed(lanes: Lanes) -> None:
 
 async def journaled(lanes: Lanes, *lines: bytes) -> None:
     await lanes.commit(await taken_with(lanes), consumed=1, journal=lines)
+
+
+async def test_journal_lines_are_read_as_far_as_they_fit(lanes: Lanes) -> None:
+    """A line may hold a thousand statuses; a hundred of them from each shard would be a gigabyte."""
+    huge, half = b"h" * 2 * JOURNAL_BYTES_MAX, b"l" * (JOURNAL_BYTES_MAX // 2)
+    for line in (huge, half, half, half):
+        await lanes.confirm(0, "wa", line, [])
+
+    assert await lanes.read_journal(0, 100) == (0, [huge])
+
+    await lanes.trim_journal(0, 0, 1)
+    assert await lanes.read_journal(0, 100) == (1, [half, half])
 
 
 async def test_two_readers_cannot_drop_each_others_lines(lanes: Lanes) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from bot.embedded.postgres import PostgresUrls
-from bot.store.database import Database
+from bot.store.database import IDLE_WAIT_S, Database
 from bot.store.errors import UNAVAILABLE, RoleError
 from flows.values.ids import TenantId
 
@@ -297,3 +297,17 @@ async def test_a_database_that_is_away_is_told_as_such() -> None:
         with pytest.raises(UNAVAILABLE):
             async with database.system():
                 pass
+
+
+async def test_a_transaction_that_stands_still_is_ended_and_its_locks_with_it(
+    database: Database,
+) -> None:
+    """A frozen process must not keep the others from writing; after the transaction the session is as it was."""
+    ask = "SELECT current_setting('idle_in_transaction_session_timeout')"
+    async with database.tenant(BAKER) as connection:
+        assert await connection.fetchval(ask) == f"{IDLE_WAIT_S:.0f}s"
+    async with database.system() as connection:
+        assert await connection.fetchval(ask) == f"{IDLE_WAIT_S:.0f}s"
+
+    async with database._pool.acquire() as session:
+        assert await session.fetchval(ask) == "0"
