@@ -124,7 +124,7 @@ async def running(
         directory = Directory(database, store, box)
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
-        health_of_intake = IntakeHealth(wire, clock=clock)
+        health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=lanes.set_back)
         journal = Journal(lanes, database)
 
         # ------------------------------------------------------- outer systems

@@ -12,6 +12,7 @@ from handlers.events import Sender
 
 PAIR_EVERY_MS: Final = 6_000  # Cloud API: one message to the same person each 6 s …
 PAIR_BURST: Final = 45  # … with bursts of up to 45 borrowed from the future (error 131056)
+PAIR_AHEAD_MS: Final = 2 * PAIR_EVERY_MS * PAIR_BURST  # no row of messages to one person is longer
 
 
 class Parked(Struct, frozen=True):
@@ -49,9 +50,14 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
 def paced(pair_ms: int, now_ms: int) -> tuple[int, int]:
     """Book one message to the person: (the new `pair_ms`, when it may leave; 0 = now).
 
+    A `pair_ms` further ahead than `PAIR_AHEAD_MS` was noted by a clock that has been set back since: how much of the
+    burst is left is not known, so none is, and the message itself may leave.
+
     The generic cell rate algorithm over Meta's pair limit. All sends to a person come from their
     conversation's turns, so its own state is the shared limiter.
     """
+    if pair_ms > now_ms + PAIR_AHEAD_MS:
+        pair_ms = now_ms + PAIR_EVERY_MS * (PAIR_BURST - 1)
     after = max(pair_ms, now_ms) + PAIR_EVERY_MS
     earliest = after - PAIR_EVERY_MS * PAIR_BURST
     return after, earliest if earliest > now_ms else 0

@@ -5,20 +5,36 @@ Whoever waits for a status before sending again must not count time in which no 
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Final, cast
+
+import structlog
 
 from bot.clock import Clock
 from bot.lanes import PREFIX, Script, StoreLostError, Wire
+from bot.lanes.lanes import NEAR_MS
 
 BEAT_S: Final = 1.0
 GAP_MAX_MS: Final = 3_000  # two beats may be lost
 KEY: Final = f"{PREFIX}intake"
 
+log = structlog.get_logger()
+
 
 class IntakeHealth:
     """Implements `handlers.ports.IntakeHealth`; every process that hears also beats."""
 
-    def __init__(self, wire: Wire, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        clock: Clock,
+        on_set_back: Callable[[int], Awaitable[object]] | None = None,
+    ) -> None:
+        """`on_set_back`: told by how many ms the store's clock was set back, once, in one of all processes. Less than
+        `NEAR_MS` is waited for.
+        """
+        self._on_set_back = on_set_back
         self._wire = wire
         self._clock = clock
         self._beat = Script.read("bot.engine", "beat")
@@ -26,19 +42,25 @@ class IntakeHealth:
 
     async def beat(self) -> None:
         """Say once a second that our intake is up. Runs until cancelled."""
+        starts = True
         while True:
             # A beat that does not arrive is itself the news.
             with contextlib.suppress(StoreLostError):
-                await self.pulse()
+                await self.pulse(starts=starts)
+                starts = False
             await asyncio.sleep(BEAT_S)
 
-    async def pulse(self) -> int:
-        """One beat. Answers the ms since the present stretch began.
+    async def pulse(self, *, starts: bool = False) -> int:
+        """One beat. Answers the ms since the present stretch began; it begins anew with a process that starts.
 
         Raises:
             StoreLostError: the store takes nothing, so neither does the intake.
         """
-        return await self._ask(self._beat)
+        ms = await self._ask(self._beat, int(starts))
+        if ms <= -NEAR_MS and self._on_set_back is not None:
+            log.error("store.clock_set_back", by_ms=-ms)
+            await self._on_set_back(-ms)
+        return max(0, ms)
 
     async def healthy_ms(self) -> int:
         """See `handlers.ports.IntakeHealth.healthy_ms`."""
@@ -47,6 +69,6 @@ class IntakeHealth:
         except StoreLostError:
             return 0
 
-    async def _ask(self, script: Script) -> int:
-        reply = await self._wire.script(script, (KEY,), (self._clock.shift_ms, GAP_MAX_MS))
+    async def _ask(self, script: Script, *more: int) -> int:
+        reply = await self._wire.script(script, (KEY,), (self._clock.shift_ms, GAP_MAX_MS, *more))
         return cast(int, reply)

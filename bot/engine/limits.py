@@ -33,6 +33,8 @@ class _Bucket:
     empty_until: int = 0
     promised: float = 0
     """The time told to the last who had to wait; the next is told a later one."""
+    # whether all this still means something
+    looked_at: int = 0
 
 
 class Limits:
@@ -61,6 +63,11 @@ class Limits:
         bucket = self._bucket(name)
         async with bucket.lock:
             now = self._clock.now_ms()
+            if now < bucket.looked_at:
+                # The clock was set back: moments that we noted lie too far ahead.
+                bucket.tokens = bucket.empty_until = 0
+                bucket.promised = 0
+            bucket.looked_at = now
             if not (bucket.tokens and now <= bucket.good_until):
                 if now < bucket.empty_until:
                     return _promise(bucket, now, bucket.promised + each_ms)

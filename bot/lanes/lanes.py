@@ -42,6 +42,7 @@ LINES_MAX: Final = 1_000
 CLAIM_MAX: Final = 256
 JOURNAL_BYTES_MAX: Final = 256 * 1024  # of one shard at once; all shards are read together
 PROOFS_MAX: Final = 1_000  # Meta batches up to 1,000 statuses; more are split
+NEAR_MS: Final = 60_000  # as far ahead as a lease, or a doubt about a send, is noted
 LOOK_MAX: Final = 1_000  # leases counted per shard and kind; more are shown as this many
 
 # Meta repeats a webhook for up to seven days; a redelivery falls into the set of the event's own day.
@@ -83,6 +84,7 @@ class _Scripts:
     depth: Script
     inspect: Script
     replay: Script
+    set_back: Script
 
 
 @cache
@@ -378,10 +380,7 @@ class Lanes:
 
     async def depths(self) -> Depths:
         """How full everything is: one short script per shard, whatever the number of idle lanes."""
-        kinds = sorted(
-            kind.decode()
-            for kind in cast(list[bytes], await self._wire.call("SMEMBERS", f"{PREFIX}kinds"))
-        )
+        kinds = await self._kinds()
         replies = [
             self._wire.script(
                 self._scripts.depth,
@@ -408,6 +407,27 @@ class Lanes:
             journal=sum(row[0] for row in rows),
             dead=sum(row[1] for row in rows),
         )
+
+    async def set_back(self, ms: int) -> int:
+        """The store's clock was set back by `ms` just now: nobody waits for it to catch up.
+
+        Lanes with work keep what was left of their lease or rest. Not for small corrections: what is noted for less
+        than `NEAR_MS` ahead stays, for it may have been noted since.
+
+        Returns:
+            How many lanes would have waited.
+        """
+        kinds = await self._kinds()
+        replies = [
+            self._wire.script(
+                self._scripts.set_back,
+                (keys.box, f"{keys.ready}:{kind}"),
+                (self._clock.shift_ms, ms, NEAR_MS),
+            )
+            for keys in self._keys
+            for kind in kinds
+        ]
+        return sum([cast(int, await reply) for reply in replies])
 
     async def dead_letters(self, *, most: int = 100) -> list[DeadLetter]:
         """Items that were set aside, the oldest first; which ones, if there are more than `most`, is not said."""

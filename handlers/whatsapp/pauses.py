@@ -20,6 +20,7 @@ class _Pause:
     token: str
     """The Graph token in use: another one ends the pause."""
     until_ms: int
+    since_ms: int = 0
     rests: int = 1
     probing: bool = False
 
@@ -35,7 +36,8 @@ class Pauses:
         pause = self._pauses.get(number)
         if pause is None:
             return 0
-        if pause.token != token:
+        if pause.token != token or now_ms < pause.since_ms:
+            # Another token may be let in; and if the clock was set back, nobody knows how long it still rests.
             del self._pauses[number]
             return 0
         if now_ms >= pause.until_ms:
@@ -61,6 +63,7 @@ class Pauses:
             # Requests that were under way together fail together: that is one failure.
             return 0
         rest = min(rest_ms << min(pause.rests - 1, DOUBLINGS_MAX), REST_MS_MAX)
+        pause.since_ms = now_ms
         pause.until_ms = now_ms + max(rest, least_ms)
         return pause.until_ms - now_ms
 

@@ -9,8 +9,21 @@ local now = t[1] * 1000000 + t[2] + tonumber(ARGV[1]) * 1000
 local each = tonumber(ARGV[2])
 local burst = tonumber(ARGV[3])
 
-local full_at = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0))
+local noted = tonumber(redis.call('GET', KEYS[1]) or 0)
+local full_at = math.max(now, noted)
 local wanted = tonumber(ARGV[4])
+
+-- %.0f: Lua's own conversion keeps 14 digits, and µs since the epoch have 16.
+local function note()
+  redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000))
+end
+
+if full_at > now + burst * each then
+  -- Emptier than empty: the clock was set back. An empty bucket it is.
+  full_at = now + burst * each
+  note()
+end
+
 local granted = math.min(wanted, math.floor(burst - (full_at - now) / each))
 if granted < 1 then
   -- Whoever asks for many is under load: one question for all of them is worth more than the first at once.
@@ -18,6 +31,5 @@ if granted < 1 then
 end
 
 full_at = full_at + granted * each
--- %.0f: Lua's own conversion keeps 14 digits, and µs since the epoch have 16.
-redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000))
+note()
 return { granted, 0 }

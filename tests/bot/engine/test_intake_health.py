@@ -34,9 +34,9 @@ async def test_an_intake_that_never_was_is_not_healthy(health: IntakeHealth) -> 
 
 async def test_beats_without_a_gap_add_up(health: IntakeHealth, clock: Clock) -> None:
     await health.pulse()
-    for _ in range(30):
+    for n in range(30):
         clock.shift_ms += 1_000
-        await health.pulse()
+        assert (n + 1) * 1_000 <= await health.pulse() < (n + 1) * 1_000 + SLACK_MS
 
     assert 30_000 <= await health.healthy_ms() < 30_000 + SLACK_MS
 
@@ -70,6 +70,54 @@ async def test_a_gap_begins_a_new_stretch(health: IntakeHealth, clock: Clock) ->
 
     clock.shift_ms += 2_000
     assert 2_000 <= await health.healthy_ms() < 2_000 + SLACK_MS
+
+
+async def test_a_process_that_starts_begins_a_new_stretch(
+    health: IntakeHealth, wire: Wire, clock: Clock
+) -> None:
+    await health.pulse(starts=True)
+    clock.shift_ms += 2_000
+    await health.pulse()
+
+    assert await IntakeHealth(wire, clock=clock).pulse(starts=True) == 0
+
+    clock.shift_ms += 2_000
+    assert 2_000 <= await health.pulse() < 2_000 + SLACK_MS
+
+
+async def test_a_clock_that_was_set_back_begins_a_new_stretch(
+    health: IntakeHealth, clock: Clock
+) -> None:
+    await health.pulse()
+    clock.shift_ms -= 3_600_000
+
+    assert await health.pulse() == 0
+
+    clock.shift_ms += 2_000
+    assert 2_000 <= await health.healthy_ms() < 2_000 + SLACK_MS
+
+
+async def test_one_process_is_told_by_how_much_a_clock_was_set_back(
+    wire: Wire, clock: Clock
+) -> None:
+    told: list[int] = []
+
+    async def on_set_back(ms: int) -> None:
+        told.append(ms)
+
+    processes = [IntakeHealth(wire, clock=clock, on_set_back=on_set_back) for _ in range(2)]
+    for health in processes:
+        await health.pulse()
+    clock.shift_ms -= 5_000
+    await processes[0].pulse()
+    assert told == []
+
+    clock.shift_ms -= 3_600_000
+    for health in processes:
+        await health.pulse()
+
+    [ms] = told
+    assert 3_600_000 - SLACK_MS < ms <= 3_600_000
 
 
 async def test_without_a_store_the_intake_is_down(health: IntakeHealth, wire: Wire) -> None:

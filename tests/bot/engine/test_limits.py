@@ -224,3 +224,18 @@ def test_three_processes_together_never_take_more_than_the_limit(
         for last in range(first, len(taken)):
             span_s = (taken[last][1] - start) / 1_000_000
             assert last - first + 1 <= per_s * span_s + burst
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_waiting(wire: Wire, clock: Clock) -> None:
+    """A bucket is kept as a moment, and so is the wait of a process: an hour back must not be an hour's silence."""
+    limits = Limits(wire, clock=clock)
+    while not await limits.take(NUMBER, per_s=PER_S, burst=BURST):
+        pass
+
+    clock.shift_ms -= 3_600_000
+    wait_ms = await limits.take(NUMBER, per_s=PER_S, burst=BURST)
+    assert wait_ms <= 1_000 * BURST / PER_S
+
+    clock.shift_ms += wait_ms
+    assert await limits.take(NUMBER, per_s=PER_S, burst=BURST) == 0
+    assert await Limits(wire, clock=clock).take(NUMBER, per_s=PER_S, burst=BURST) <= 1_000

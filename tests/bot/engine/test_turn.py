@@ -7,7 +7,12 @@ import pytest
 from msgspec import Raw
 from msgspec.json import decode, encode
 
-from bot.engine.conversation import PAIR_BURST, PAIR_EVERY_MS, Conversation, paced
+from bot.engine.conversation import (
+    PAIR_BURST,
+    PAIR_EVERY_MS,
+    Conversation,
+    paced,
+)
 from bot.engine.conversation import decode as read_state
 from bot.engine.conversation import encode as write_state
 from bot.engine.turn import PARKED_MAX, Decision, UnknownConversationError
@@ -388,6 +393,15 @@ def test_a_pair_that_rested_has_its_whole_burst_again() -> None:
         pair_ms, _ = paced(pair_ms, NOW)
 
     assert paced(pair_ms, NOW + PAIR_EVERY_MS * PAIR_BURST)[1] == 0
+
+
+def test_a_clock_that_was_set_back_silences_nobody() -> None:
+    pair_ms, _ = paced(0, NOW + 3_600_000)
+
+    pair_ms, not_before = paced(pair_ms, NOW)
+
+    assert not_before == 0
+    assert paced(pair_ms, NOW)[1] == NOW + PAIR_EVERY_MS  # how much was left is not known
 
 
 # ------------------------------------------------------------------ what is stored

@@ -692,3 +692,35 @@ async def test_a_lane_that_never_was_looks_idle(lanes: Lanes) -> None:
     view = await lanes.inspect("wa/nobody")
 
     assert (view.due_in_ms, view.token, view.waiting, view.items) == (None, 0, 0, ())
+
+
+# ---------------------------------------------------------------------- a clock that is set
+
+
+async def test_a_clock_that_was_set_back_keeps_no_lane_waiting(lanes: Lanes, clock: Clock) -> None:
+    """What rests, is leased or waits goes on as if nothing had been; a timer keeps its time of day."""
+    hour = 3_600_000
+    resting, leased = await taken_with(lanes), await taken_with(lanes, lane=SEND)
+    await lanes.retry(resting, delay_ms=10_000)
+    timer = await taken_with(lanes, lane="cw/c5")
+    await lanes.commit(timer, consumed=1, wake_ms=clock.now_ms() + 2 * hour)
+    clock.shift_ms -= hour
+
+    assert await lanes.set_back(hour) == 2
+
+    due = [(await lanes.inspect(lane)).due_in_ms for lane in (CONV, SEND, "cw/c5")]
+    assert [round(ms / SLACK_MS) for ms in due if ms is not None] == [
+        10_000 // SLACK_MS,
+        LEASE_MS // SLACK_MS,
+        3 * hour // SLACK_MS,
+    ]
+    assert await lanes.commit(leased, consumed=1) is not None
+
+
+async def test_what_was_noted_since_the_clock_was_set_back_stays(
+    lanes: Lanes, clock: Clock
+) -> None:
+    clock.shift_ms -= 3_600_000
+    await taken_with(lanes)
+
+    assert await lanes.set_back(3_600_000) == 0

@@ -105,3 +105,10 @@ def test_other_numbers_go_on(other: str) -> None:
     begin(pauses, 0)
 
     assert pauses.wait_ms(other, "t", now_ms=1) == 0
+
+
+def test_a_clock_that_was_set_back_ends_a_rest() -> None:
+    pauses = Pauses()
+    begin(pauses, 3_600_000)
+
+    assert wait(pauses, 0) == 0
