@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 import re
 import shutil
 import signal
@@ -26,6 +27,9 @@ from bot.embedded.process import (
 
 SOCKET: Final = "valkey.sock"
 ANSWER_WAIT_S: Final = 2.0
+MEMORY_PART: Final = (
+    2  # of the machine's memory, one in so many: a full store refuses, the machine kills somebody
+)
 OLDEST: Final = (7, 0)  # Redis 7.0 or any Valkey: older ones lack commands that the lanes need
 
 
@@ -50,6 +54,7 @@ def running_valkey(
                 *("--dir", str(home)),
                 *("--appendonly", "yes", "--appendfsync", appendfsync),
                 *("--save", ""),
+                *("--maxmemory", str(_machine_bytes() // MEMORY_PART)),
                 *("--maxmemory-policy", "noeviction"),
             ),
             name="Valkey",
@@ -98,6 +103,10 @@ def _version(binary: str) -> tuple[int, int]:
     except (EmbeddedError, subprocess.SubprocessError):
         return (0, 0)
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _machine_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _url(path: Path) -> str:

@@ -28,6 +28,13 @@ def test_it_is_set_up_to_lose_nothing(data: Path) -> None:
     }
 
 
+def test_it_takes_no_more_than_half_of_the_machine(data: Path) -> None:
+    with running_valkey(data) as url, redis.Redis.from_url(url) as client:
+        most = int(client.config_get("maxmemory")["maxmemory"])
+
+    assert 2 * most <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 2 * (most + 1)
+
+
 def test_what_was_written_is_there_after_a_restart(data: Path) -> None:
     with running_valkey(data) as url, redis.Redis.from_url(url) as client:
         client.set("greeting", "hola")
