@@ -34,6 +34,9 @@ class NetworkRefusedError(Exception):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="also run the long tests")
+    parser.addoption(
+        "--crash-seed", type=int, help="which points to kill at, as a failed test told"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -226,7 +226,7 @@ class Server:
                 user=account.uid,
                 group=account.uid,
                 extra_groups=() if account.uid is not None else None,
-                preexec_fn=_die_with_parent(stop_signal),
+                preexec_fn=die_with_parent(stop_signal),
             )
 
     @property
@@ -269,7 +269,8 @@ def _ours(folder: Path) -> Iterator[None]:
         raise EmbeddedError(_FOREIGN.format(folder)) from error
 
 
-def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+    """For `preexec_fn`: the kernel sends the child this signal when the thread that spawned it is gone. Linux only."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(

@@ -59,9 +59,12 @@ async def whole_server(
     book: Book | None = None,
     waits: Waits = SHORT,
     clock: Clock | None = None,
+    meta_clock: Clock | None = None,
     role: Role = "all",
 ) -> AsyncIterator[Whole]:
+    """`meta_clock`: of Meta and the people; by default they go by the server's."""
     clock = clock or Clock()
+    meta_clock = meta_clock or clock
 
     async def shift(ms: int) -> None:
         clock.shift(ms)
@@ -71,7 +74,7 @@ async def whole_server(
         app_secret=SECRET,
         numbers=[FAST],
         templates=read_templates(SAMPLES),
-        clock=clock,
+        clock=meta_clock,
         on_shift=shift,
         pace=Pace(0, 0, 0),
         retries=Retries(first_ms=50, longest_ms=500),

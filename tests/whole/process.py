@@ -1,26 +1,47 @@
-"""A server of its own, for tests that kill it: the echo firm on embedded stores.
+"""One process of the server, for tests that kill it: with the echo firm, and with waits short enough to test with.
 
-python -m tests.whole.process     (settings from the environment)
+python -m tests.whole.process [all|web|worker] [--waits LEASE,RESET,OUTAGE] [--mutant NAME]    (settings from the environment)
 """
 
+import argparse
 import asyncio
+from functools import partial
 
-from bot.app import run
+from bot.app import Waits, run
 from bot.demo import prepare_demo
-from bot.settings import from_environment
+from bot.embedded.stores import Stores
+from bot.settings import Settings, from_environment
 from tests.echo import echo_book
+from tests.whole.mutants import MUTANTS, mutate
 from tests.whole.people import FAST
 from tests.whole.waits import SHORT
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", nargs="?", choices=["all", "web", "worker"], default="all")
+    parser.add_argument("--waits", type=_waits, default=SHORT, help="ms: lease, doubts")
+    parser.add_argument("--mutant", choices=MUTANTS)
+    arguments = parser.parse_args()
+    if arguments.mutant:
+        mutate(arguments.mutant)
     settings = from_environment()
     run(
         settings,
+        role=arguments.role,
         book=echo_book(),
-        waits=SHORT,
-        before=lambda stores: asyncio.run(prepare_demo(settings, stores, number=FAST)),
+        waits=arguments.waits,
+        before=partial(_prepare, settings) if settings.embedded else None,
     )
+
+
+def _waits(text: str) -> Waits:
+    lease_ms, reset_ms, outage_ms = map(int, text.split(","))
+    return Waits(lease_ms=lease_ms, reset_doubt_ms=reset_ms, outage_doubt_ms=outage_ms)
+
+
+def _prepare(settings: Settings, stores: Stores) -> None:
+    asyncio.run(prepare_demo(settings, stores, number=FAST))
 
 
 if __name__ == "__main__":
