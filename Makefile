@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 EXTRAS := embedded,dev
 
-.PHONY: help install run test check fix locales golden bench clean
+.PHONY: help install run test nightly check fix locales golden bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ run: install  ## the server, its stores, a demo firm and a chat page
 
 test: install  ## the whole suite, on real stores
 	@$(PY) -m pytest -q -n 2
+
+nightly: install  ## the long tests: thousands of random sequences, mutants, failovers
+	@$(PY) -m pytest -q -n 2 --nightly -m nightly
 
 check: install  ## format, lint, types, dependency rule, flows
 	$(VENV)/bin/ruff format --check

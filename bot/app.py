@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import redis.asyncio as redis
 import structlog
 import uvloop
 from aiohttp import web
@@ -106,7 +105,9 @@ async def running(
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         # ------------------------------------------------------- stores
-        wire = await Wire.open(stores.redis_url, name=f"smarterbot:{role}")
+        wire = await Wire.open(
+            stores.redis_url, name=f"smarterbot:{role}", replicas=settings.replicas_wait
+        )
         stack.push_async_callback(wire.close)
         lanes = Lanes(
             wire,
@@ -118,10 +119,8 @@ async def running(
         database = await stack.enter_async_context(
             Database.open(stores.postgres.app, statement_cache=settings.db_statement_cache)
         )
-        store = redis.from_url(stores.redis_url)
-        stack.push_async_callback(store.aclose)
         box = SecretBox(settings.keys or embedded_keys(settings.data))
-        directory = Directory(database, store, box)
+        directory = Directory(database, wire, box)
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=lanes.set_back)
@@ -188,6 +187,7 @@ async def running(
                 metrics=metrics,
                 room=lambda: runner.room("conv") if works else 0,
                 take=runner.take,
+                on_refused_statuses=health_of_intake.refused,
             )
             webhook = WhatsAppWebhook(
                 app_secrets=(settings.app_secret,),

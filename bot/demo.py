@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
-import redis.asyncio as redis
 from aiohttp import web
 
 from bot.clock import Clock
 from bot.embedded.stores import Stores
+from bot.lanes import Wire
 from bot.people.channels import add_channel, list_channels
 from bot.people.directory import publish_directory
 from bot.people.tenants import add_tenant
@@ -81,8 +81,11 @@ async def prepare_demo(settings: Settings, stores: Stores, *, number: Number = N
                 throughput=number.per_s,
             )
             await add_channel(database, box, channel, token=number.token)
-        async with redis.from_url(stores.redis_url) as store:
-            await publish_directory(database, store, box)
+        wire = await Wire.open(stores.redis_url, name="smarterbot:demo")
+        try:
+            await publish_directory(database, wire, box)
+        finally:
+            await wire.close()
 
 
 def mount_emulator(settings: Settings, app: web.Application, clock: Clock) -> None:

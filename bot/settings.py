@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from bot.lanes import Address
+from bot.lanes import StoreUrl
 from bot.store.keys import read_keys
 from bot.store.secrets import Key
 
@@ -15,6 +15,7 @@ LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 SHARDS_MAX: Final = 4096
+REPLICAS_MAX: Final = 5
 PORT_MAX: Final = 65535
 STATEMENT_CACHE_MAX: Final = 10_000
 
@@ -47,6 +48,7 @@ class Settings:
     graph_url: str
     graph_version: str
     shards: int
+    replicas_wait: int
     log_format: LogFormat
     log_level: LogLevel
 
@@ -86,7 +88,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _store_url(value: str) -> str:
     if value:
-        Address.parse(value)
+        StoreUrl.parse(value)
     return value
 
 
@@ -146,7 +148,9 @@ VARIABLES: Final = (
     Variable(
         "REDIS_URL",
         "",
-        "Valkey, or Redis 7 or newer: redis://, rediss:// or unix://. Unset: an embedded Valkey",
+        "Valkey, or Redis 7 or newer: `redis://host:port`, `rediss://` (TLS) or `unix:///path`; a cluster by one "
+        "or more of its nodes, `redis://host:port,host:port`; the primary that Sentinels name, "
+        "`redis+sentinel://host:port,host:port/name`. Unset: an embedded Valkey",
         _store_url,
         "redis_url",
     ),
@@ -180,6 +184,14 @@ VARIABLES: Final = (
         "Shards of the lanes, fixed at install: a store that was used with another number is refused",
         _number(1, SHARDS_MAX),
         "shards",
+    ),
+    Variable(
+        "SMARTERBOT_REPLICAS_WAIT",
+        "0",
+        "Replicas of the store that must have a message before Meta is told that we took it, and before an answer is "
+        "sent; 0 trusts the primary alone",
+        _number(0, REPLICAS_MAX),
+        "replicas_wait",
     ),
     Variable("LOG_FORMAT", "json", "json, or console for people", _one_of(*get_args(LogFormat)), "log_format"),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error", _one_of(*get_args(LogLevel)), "log_level"),

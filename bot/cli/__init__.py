@@ -5,7 +5,6 @@ from typing import NoReturn
 
 import asyncpg
 import typer
-from redis.exceptions import RedisError
 
 from bot.cli import channel, conversation, flows, lanes, serve, tenant
 from bot.cli.migrate import migrate_schema
@@ -45,13 +44,13 @@ def main() -> None:
         app(prog_name="smarterbot")
     except (FieldError, SettingsError, TakenError) as error:
         _end(str(error), code=USAGE_EXIT)
-    except (EmbeddedError, LaneError, PeopleError, StoreError, StoreLostError) as error:
+    except (EmbeddedError, LaneError, PeopleError, StoreError) as error:
         _end(str(error), code=1)
+    except StoreLostError as error:
+        _end(f"REDIS_URL: {error}", code=1)
     except asyncpg.SyntaxOrAccessError as error:
         # Class 42: a table, a function or a right is missing.
         _end(f"the schema is not up to date, run `smarterbot migrate`: {error}", code=1)
-    except RedisError as error:
-        _end(f"REDIS_URL: the store cannot be reached: {type(error).__name__}", code=1)
     except UNAVAILABLE as error:
         _end(
             f"DATABASE_URL: the database cannot be reached: {str(error) or type(error).__name__}",

@@ -11,7 +11,7 @@ from bot.cli.output import USAGE_EXIT, AsJson, print_facts, print_json, print_li
 from bot.cli.session import command_stores
 from bot.clock import Clock
 from bot.lanes import DeadLetter, Depths, Lanes, LaneView, Wire, install
-from bot.settings import from_environment
+from bot.settings import Settings, from_environment
 from flows.values.ids import ItemId
 
 LETTERS_MAX: Final = 1_000
@@ -145,13 +145,14 @@ def _on_lanes(work: Callable[[Lanes], Awaitable[Answer]]) -> Answer:
     """Do a command's work on the lanes of the store that the settings name."""
     settings = from_environment()
     with command_stores(settings) as stores:
-        return asyncio.run(_open(stores.redis_url, settings.shards, work))
+        return asyncio.run(_open(stores.redis_url, settings, work))
 
 
-async def _open(url: str, shards: int, work: Callable[[Lanes], Awaitable[Answer]]) -> Answer:
-    wire = await Wire.open(url, name="smarterbot:cli")
+async def _open(url: str, settings: Settings, work: Callable[[Lanes], Awaitable[Answer]]) -> Answer:
+    wire = await Wire.open(url, name="smarterbot:cli", replicas=settings.replicas_wait)
     try:
-        return await work(Lanes(wire, shards=await install(wire, shards=shards), clock=Clock()))
+        shards = await install(wire, shards=settings.shards)
+        return await work(Lanes(wire, shards=shards, clock=Clock()))
     finally:
         await wire.close()
 

@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from redis.asyncio import Redis
-
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, reached_stores
+from bot.lanes import Wire
 from bot.people.directory import publish_directory
 from bot.settings import Settings, from_environment
 from bot.store.database import Database
@@ -26,12 +25,18 @@ class Session:
 
     settings: Settings
     database: Database
-    store: Redis
+    redis_url: str
     box: SecretBox
 
     async def publish(self) -> None:
         """Tell the running processes that a firm or a channel has changed."""
-        await publish_directory(self.database, self.store, self.box)
+        wire = await Wire.open(
+            self.redis_url, name="smarterbot:cli", replicas=self.settings.replicas_wait
+        )
+        try:
+            await publish_directory(self.database, wire, self.box)
+        finally:
+            await wire.close()
 
 
 @contextlib.contextmanager
@@ -61,5 +66,6 @@ async def _work(
         await migrate(owner_url=stores.postgres.owner, app_url=stores.postgres.app)
     box = SecretBox(settings.keys or embedded_keys(settings.data))
     opened = Database.open(stores.postgres.app, statement_cache=settings.db_statement_cache)
-    async with opened as database, Redis.from_url(stores.redis_url) as store:
-        return await work(Session(settings=settings, database=database, store=store, box=box))
+    async with opened as database:
+        session = Session(settings=settings, database=database, redis_url=stores.redis_url, box=box)
+        return await work(session)

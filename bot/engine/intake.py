@@ -35,8 +35,13 @@ class Intake:
         metrics: Metrics,
         room: Callable[[], int],
         take: Callable[[Taken], None],
+        on_refused_statuses: Callable[[], None],
     ) -> None:
-        """`room` and `take`: this process's own runner; a web-only process has no room and rings instead."""
+        """
+        Args:
+            room, take: this process's own runner; a web-only process has no room and rings instead.
+            on_refused_statuses: told when statuses may be lost to us until they are told again.
+        """
         self._lanes = lanes
         self._bell = bell
         self._addresses = addresses
@@ -46,6 +51,7 @@ class Intake:
         self._take = take
         self._asking = 0
         """Lanes that may be ours in a moment: puts under way that would take them."""
+        self._on_refused_statuses = on_refused_statuses
 
     async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
         """See `handlers.ports.Intake.hear`. It takes no longer than the wire's own deadline."""
@@ -59,6 +65,8 @@ class Intake:
                 await asyncio.gather(self._messages(arrivals), self._statuses(statuses))
         except (StoreLostError, LaneError) as lost:
             self._metrics.count("intake_refused", type(lost).__name__)
+            if statuses and isinstance(lost, StoreLostError):
+                self._on_refused_statuses()
             raise StoreDownError("the lanes cannot take anything now") from lost
 
     # -------------------------------------------------------------- messages

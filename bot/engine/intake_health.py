@@ -15,6 +15,7 @@ from bot.lanes import PREFIX, Script, StoreLostError, Wire
 from bot.lanes.lanes import NEAR_MS
 
 BEAT_S: Final = 1.0
+REFUSED_S: Final = 0.05  # an outage refuses many, and is told no oftener
 GAP_MAX_MS: Final = 3_000  # two beats may be lost
 KEY: Final = f"{PREFIX}intake"
 
@@ -39,16 +40,25 @@ class IntakeHealth:
         self._clock = clock
         self._beat = Script.read("bot.engine", "beat")
         self._healthy = Script.read("bot.engine", "healthy")
+        self._refused = asyncio.Event()
+        """Something was, since the last beat that arrived."""
+
+    def refused(self) -> None:
+        """Statuses came and could not be kept, on this node of a cluster or that: the stretch ends here."""
+        self._refused.set()
 
     async def beat(self) -> None:
-        """Say once a second that our intake is up. Runs until cancelled."""
+        """Say once a second that our intake is up, and at once when it was not. Runs until cancelled."""
         starts = True
         while True:
             # A beat that does not arrive is itself the news.
             with contextlib.suppress(StoreLostError):
                 await self.pulse(starts=starts)
                 starts = False
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(REFUSED_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S - REFUSED_S):
+                    await self._refused.wait()
 
     async def pulse(self, *, starts: bool = False) -> int:
         """One beat. Answers the ms since the present stretch began; it begins anew with a process that starts.
@@ -56,7 +66,14 @@ class IntakeHealth:
         Raises:
             StoreLostError: the store takes nothing, so neither does the intake.
         """
-        ms = await self._ask(self._beat, int(starts))
+        refused = self._refused.is_set()
+        self._refused.clear()
+        try:
+            ms = await self._ask(self._beat, int(starts or refused))
+        except StoreLostError:
+            if refused:
+                self._refused.set()
+            raise
         if ms <= -NEAR_MS and self._on_set_back is not None:
             log.error("store.clock_set_back", by_ms=-ms)
             await self._on_set_back(-ms)

@@ -144,7 +144,7 @@ class Journal:
             await self._write(tenant, lines)
         await asyncio.gather(
             *(
-                self._lanes.trim_journal(shard, position, len(raws))
+                self._lanes.trim_journal(shard, position, raws)
                 for shard, (position, raws) in zip(shards, read, strict=True)
                 if raws
             )

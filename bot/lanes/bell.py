@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from bot.lanes.lanes import PREFIX
-from bot.lanes.wire import Wire, listen
+from bot.lanes.listen import listen
+from bot.lanes.wire import Wire
 
 EVERY_S: Final = 0.005  # far below what a person notices; each ring costs every worker a claim
 CHANNEL: Final = f"{PREFIX}bell"
@@ -52,7 +53,7 @@ class Bell:
                 if shard.isdecimal() and kind:
                     on_ring(int(shard), kind)
 
-        await listen(self._wire.address, [CHANNEL], on_message, on_subscribed=on_subscribed)
+        await listen(self._wire, [CHANNEL], on_message, on_subscribed=on_subscribed)
 
     def _publish(self) -> None:
         self._next_s = asyncio.get_running_loop().time() + EVERY_S

@@ -9,7 +9,7 @@ from bot.lanes.wire import Wire
 SHARDS: Final = (
     64  # enough for one node; 256 keep a box small at millions of conversations on a cluster
 )
-PROTOCOL: Final = 1  # of keys, fields and scripts; another number cannot work beside this one
+PROTOCOL: Final = 2  # of keys, fields and scripts; another number cannot work beside this one
 KEY: Final = f"{PREFIX}install"
 
 

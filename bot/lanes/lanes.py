@@ -5,6 +5,7 @@ in order; a lease that is not ended runs out, and the lane is due again. The rul
 file one atomic step; this is their Python face.
 """
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from typing import Final, cast
 from zlib import crc32
 
 from bot.clock import Clock
-from bot.lanes.errors import LaneError
+from bot.lanes.errors import LaneError, NotReplicatedError, StoreLostError
+from bot.lanes.line import Reply
+from bot.lanes.script import Script
 from bot.lanes.values import (
     Claimed,
     Committed,
@@ -27,7 +30,7 @@ from bot.lanes.values import (
     Put,
     Taken,
 )
-from bot.lanes.wire import Reply, Script, Wire
+from bot.lanes.wire import Wire
 from flows.values.ids import ItemId
 
 PREFIX: Final = (
@@ -44,6 +47,10 @@ JOURNAL_BYTES_MAX: Final = 256 * 1024  # of one shard at once; all shards are re
 PROOFS_MAX: Final = 1_000  # Meta batches up to 1,000 statuses; more are split
 NEAR_MS: Final = 60_000  # as far ahead as a lease, or a doubt about a send, is noted
 LOOK_MAX: Final = 1_000  # leases counted per shard and kind; more are shown as this many
+
+UNKNOWN_REST_MS: Final = (
+    1_000  # of a lease that the replicas do not know; chosen: they may come back
+)
 
 # Meta repeats a webhook for up to seven days; a redelivery falls into the set of the event's own day.
 SEEN_TTL_S: Final = 8 * 86_400
@@ -103,6 +110,10 @@ class Lanes:
     Every method raises StoreLostError when the store did not answer, or refuses for now. The outcome is unknown
     then, and repeating the call does no harm: a put is known by its mark, and whatever ends a lease ends it once.
     LaneError is a defect.
+
+    What is told outside must outlive the primary, so it waits for the replicas, if the wire was told of any: an
+    event that was put, a status that was confirmed, and a lease of one item, which allows an effect that cannot be
+    repeated. Anything else may be lost by a failover: it is done again.
     """
 
     def __init__(
@@ -158,19 +169,25 @@ class Lanes:
         kind = _kind(lane)
         keys = self._keys[shard]
         asked_s = self._clock.steady_s()
-        reply = await self._wire.script(
-            self._scripts.put,
-            (keys.box, self._ready_key(shard, kind), f"{keys.seen}:{day}"),
-            (
-                self._clock.shift_ms,
-                lane,
-                body,
-                blake2b(mark.encode(), digest_size=8).digest() if mark else b"",
-                SEEN_TTL_S,
-                self.lease_ms if take else 0,
-                self._most_items,
-            ),
-        )
+        try:
+            reply = await self._wire.script(
+                self._scripts.put,
+                (keys.box, self._ready_key(shard, kind), f"{keys.seen}:{day}"),
+                (
+                    self._clock.shift_ms,
+                    lane,
+                    body,
+                    blake2b(mark.encode(), digest_size=8).digest() if mark else b"",
+                    SEEN_TTL_S,
+                    self.lease_ms if take else 0,
+                    self._most_items,
+                ),
+                replicated=True,
+            )
+        except NotReplicatedError as error:
+            if isinstance(error.reply, list):
+                await self._let_go([self._taken(shard, asked_s, error.reply)])
+            raise
         if isinstance(reply, list):
             return self._taken(shard, asked_s, reply)
         return Put.SEEN if reply == b"seen" else Put.WAITING
@@ -187,11 +204,17 @@ class Lanes:
         if not (0 < lanes <= CLAIM_MAX and 0 < (items or 1) <= ITEMS_MAX):
             raise LaneError(f"claim: at most {CLAIM_MAX} lanes of {ITEMS_MAX} items")
         asked_s = self._clock.steady_s()
-        reply = await self._wire.script(
-            self._scripts.claim,
-            (self._keys[shard].box, self._ready_key(shard, kind)),
-            (self._clock.shift_ms, self.lease_ms, lanes, items or self._most_items),
-        )
+        try:
+            reply = await self._wire.script(
+                self._scripts.claim,
+                (self._keys[shard].box, self._ready_key(shard, kind)),
+                (self._clock.shift_ms, self.lease_ms, lanes, items or self._most_items),
+                replicated=items == 1,
+            )
+        except NotReplicatedError as error:
+            _, *taken = cast(list[Reply], error.reply)
+            await self._let_go(self._all_taken(shard, asked_s, taken))
+            raise
         next_due_ms, *taken = cast(list[Reply], reply)
         return Claimed(cast(int, next_due_ms), self._all_taken(shard, asked_s, taken))
 
@@ -214,8 +237,9 @@ class Lanes:
             wake_ms: when the lane is due without a new item, ms since the epoch; 0 = never. Ignored while
                 items are left after some were consumed: the lane is due at once then. Each commit states it
                 anew.
-            push: items for other lanes of the same conversation, or of its shard.
-            items: most items to see of a lane that a push takes.
+            push: items for other lanes of the same conversation, or of its shard. A lane that it takes is not ours
+                after all when too few replicas know of it in time.
+            items: most items to see of a lane that a push takes; 1 as in `claim`.
 
         Returns:
             None if the lease is no longer ours: nothing was done.
@@ -348,6 +372,7 @@ class Lanes:
                     b"" if start else line,
                     *(arg for proof in known[start : start + PROOFS_MAX] for arg in proof),
                 ),
+                replicated=True,
             )
             for start in range(0, max(1, len(known)), PROOFS_MAX)
         ]
@@ -364,15 +389,17 @@ class Lanes:
         position, lines = cast(tuple[int, list[bytes]], reply)
         return position, lines
 
-    async def trim_journal(self, shard: int, position: int, n: int) -> bool:
-        """Drop the `n` lines that were read at `position`.
+    async def trim_journal(self, shard: int, position: int, lines: Sequence[bytes]) -> bool:
+        """Drop the lines that were read at `position`; at least one.
 
         Returns:
-            False if another reader dropped lines since: nothing was done, and what we read may be read again.
+            False if they are not there any more: nothing was done, and what we read may be read again.
         """
         keys = self._keys[shard]
         reply = await self._wire.script(
-            self._scripts.journal_trim, (keys.box, keys.journal), (position, n)
+            self._scripts.journal_trim,
+            (keys.box, keys.journal),
+            (position, len(lines), lines[-1]),
         )
         return reply == 1
 
@@ -474,8 +501,9 @@ class Lanes:
             (keys.box, f"{keys.ready}:{_kind(lane)}"),
             (self._clock.shift_ms, lane, self._most_items),
         )
-        due_in, token, tries, tail, base, head, proof, state, *bodies = cast(list[Reply], reply)
+        due_in, token, tries, tail, head, proof, state, *found = cast(list[Reply], reply)
         first = cast(int, head)
+        ids, bodies = _opened(lane, first, found)
         return LaneView(
             lane=lane,
             shard=shard,
@@ -485,10 +513,7 @@ class Lanes:
             waiting=cast(int, tail) - first,
             state=cast(bytes | None, state),
             proof=cast(bytes | None, proof),
-            items=tuple(
-                (ItemId(f"{lane}:{cast(bytes, base).decode()}-{first + n}"), cast(bytes, body))
-                for n, body in enumerate(bodies)
-            ),
+            items=tuple(zip(ids, bodies, strict=True)),
         )
 
     # ------------------------------------------------------------ within
@@ -514,35 +539,51 @@ class Lanes:
             )
         shard, keys = taken.shard, self._keys[taken.shard]
         asked_s = self._clock.steady_s()
-        reply = await self._wire.script(
-            self._scripts.commit,
-            (
-                keys.box,
-                self._ready_key(shard, taken.kind),
-                keys.journal,
-                keys.dead,
-                *(self._ready_key(shard, _kind(p.lane)) for p in push),
-            ),
-            (
-                self._clock.shift_ms,
-                taken.lane,
-                taken.token,
-                consumed,
-                why,
-                "keep" if state is None else "set" if state else "drop",
-                state or b"",
-                wake_ms,
-                self.lease_ms,
-                items,
-                len(journal),
-                *journal,
-                *(arg for p in push for arg in (p.lane, p.body, int(p.take))),
-            ),
-        )
+        is_known_to_replicas = True
+        try:
+            reply: object = await self._wire.script(
+                self._scripts.commit,
+                (
+                    keys.box,
+                    self._ready_key(shard, taken.kind),
+                    keys.journal,
+                    keys.dead,
+                    *(self._ready_key(shard, _kind(p.lane)) for p in push),
+                ),
+                (
+                    self._clock.shift_ms,
+                    taken.lane,
+                    taken.token,
+                    consumed,
+                    why,
+                    "keep" if state is None else "set" if state else "drop",
+                    state or b"",
+                    wake_ms,
+                    self.lease_ms,
+                    items,
+                    len(journal),
+                    *journal,
+                    *(arg for p in push for arg in (p.lane, p.body, int(p.take))),
+                ),
+                replicated=items == 1 and any(p.take for p in push),
+            )
+        except NotReplicatedError as error:
+            # It is done as any commit is; only what it leased must not be acted upon.
+            reply, is_known_to_replicas = error.reply, False
         if not isinstance(reply, list):
             return None
-        left, *pushed = reply
-        return Committed(cast(int, left), self._all_taken(shard, asked_s, pushed))
+        left, *pushed = cast(list[Reply], reply)
+        following = self._all_taken(shard, asked_s, pushed)
+        if not is_known_to_replicas:
+            await self._let_go(following)
+            following = ()
+        return Committed(cast(int, left), following)
+
+    async def _let_go(self, takens: Sequence[Taken]) -> None:
+        """Nobody may act on these leases: a failover would forget them, and another worker would act, too."""
+        with contextlib.suppress(StoreLostError):
+            for taken in takens:
+                await self.retry(taken, delay_ms=UNKNOWN_REST_MS, counts=False)
 
     async def _kinds(self) -> list[str]:
         """All kinds of lanes that ever were."""
@@ -561,7 +602,8 @@ class Lanes:
 
     def _taken(self, shard: int, asked_s: float, reply: list[Reply]) -> Taken:
         # The shape is written above `take` in _lane.lua.
-        lane = cast(bytes, reply[0]).decode()
+        lane, head = cast(bytes, reply[0]).decode(), cast(int, reply[4])
+        ids, bodies = _opened(lane, head, reply[7:])
         return Taken(
             shard,
             lane.partition("/")[0],
@@ -569,11 +611,11 @@ class Lanes:
             cast(int, reply[1]),
             cast(int, reply[2]),
             cast(int, reply[3]),
-            cast(bytes, reply[4]).decode(),
-            cast(int, reply[5]),
+            head,
+            cast(bytes | None, reply[5]),
             cast(bytes | None, reply[6]),
-            cast(bytes | None, reply[7]),
-            tuple(cast(list[bytes], reply[8:])),
+            bodies,
+            ids,
             Lease(self._clock, asked_s + self.lease_ms / 1000),
         )
 
@@ -591,8 +633,20 @@ def _kind(lane: str) -> str:
 def _lane_of(item: ItemId) -> str:
     match = _ITEM.fullmatch(item)
     if match is None:
-        raise LaneError("an item is named <kind>/<conversation>:<base>-<k>")
+        raise LaneError("an item is named <kind>/<conversation>:<number>-<k>")
     return match[1]
+
+
+def _opened(
+    lane: str, head: int, items: Sequence[Reply]
+) -> tuple[tuple[ItemId, ...], tuple[bytes, ...]]:
+    """The ids and the bodies of items as they lie in the box: "number body"."""
+    ids, bodies = [], []
+    for k, item in enumerate(items, head):
+        number, _, body = cast(bytes, item).partition(b" ")
+        ids.append(ItemId(f"{lane}:{number.decode()}-{k}"))
+        bodies.append(body)
+    return tuple(ids), tuple(bodies)
 
 
 def _dead_letter(item: bytes, record: bytes) -> DeadLetter:

@@ -43,18 +43,19 @@ class Taken:
     head took effect."""
     tries: int
     """How often the head has been taken, this time included; releases and waiting do not count."""
-    base: str
     head: int
     proof: bytes | None
     """What `confirm` learnt about the head: it took effect."""
     state: bytes | None
     items: tuple[bytes, ...]
     """The oldest items; empty when the lane was due by time alone."""
+    ids: tuple[ItemId, ...]
+    """Theirs. An id is never used again, even when a failover takes the store back."""
     lease: Lease = field(compare=False)
 
     def id(self, n: int = 0) -> ItemId:
         """The id of `items[n]`."""
-        return ItemId(f"{self.lane}:{self.base}-{self.head + n}")
+        return self.ids[n]
 
     @property
     def conversation(self) -> ConversationId:

@@ -134,7 +134,7 @@ class Addresses:
         contact = await self._claim(surer, known[0] or known[1] or proposed)
         found = await self._claim(other, contact)
         if found != contact:
-            await self._wire.call("HSET", *self._place(other), contact)
+            await self._wire.call("HSET", *self._place(other), contact, replicated=True)
             self._kept.clear()  # whoever came by that address is somebody else now
             log.info("contact.merged", contact=_contact(contact), was=_contact(found))
         return _contact(contact)
@@ -149,7 +149,8 @@ class Addresses:
         key, field = self._place(address)
         # One connection, so the second command finds what the first one left.
         _, reply = await asyncio.gather(
-            self._wire.call("HSETNX", key, field, contact), self._wire.call("HGET", key, field)
+            self._wire.call("HSETNX", key, field, contact, replicated=True),
+            self._wire.call("HGET", key, field),
         )
         if not isinstance(reply, bytes):
             raise StoreLostError("the address was removed while it was asked for")

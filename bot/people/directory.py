@@ -11,11 +11,8 @@ from typing import Final, NoReturn, cast
 import asyncpg
 import msgspec
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-from redis.typing import EncodableT, FieldT
 
-from bot.lanes import PREFIX
+from bot.lanes import PREFIX, LaneError, StoreLostError, Wire
 from bot.people.channels import SealedChannel, open_token, sealed_channel_of
 from bot.people.errors import DirectoryError
 from bot.people.tenants import firm_of
@@ -30,7 +27,6 @@ KEY: Final = f"{PREFIX}directory"
 """HASH: snapshot, version (a digest of it), pepper (sealed)."""
 
 CHECK_S: Final = 2.0
-STORE_WAIT_S: Final = 3.0
 PUBLISH_WAIT_S: Final = 10.0
 UNKNOWN_MAX: Final = 1_000
 LOCK_NUMBER: Final = 0x44495245  # any number that nobody else takes; "DIRE"
@@ -51,13 +47,13 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Snapshot).decode
 
 
-async def publish_directory(database: Database, store: Redis, box: SecretBox) -> None:
+async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> None:
     """Copy the directory from PostgreSQL into the store; its version changes with it.
 
     Call it after every change of a firm or a channel.
 
     Raises:
-        RedisError, bot.store.errors.UNAVAILABLE: one of the two is down; the copy is as it was.
+        StoreLostError, bot.store.errors.UNAVAILABLE: one of the two is down; the copy is as it was.
     """
     async with asyncio.timeout(PUBLISH_WAIT_S), database.system() as connection:
         # One publisher at a time: otherwise a slower one would put back what it read before a change.
@@ -73,21 +69,18 @@ async def publish_directory(database: Database, store: Redis, box: SecretBox) ->
                 tokens={sealed.channel.id: sealed.token for sealed in channels},
             )
         )
-        fields: dict[FieldT, EncodableT] = {
-            "version": hashlib.blake2b(snapshot, digest_size=16).digest(),
-            "snapshot": snapshot,
-            "pepper": _seal_pepper(box, pepper),
-        }
-        await store.hset(KEY, mapping=fields)
+        version = hashlib.blake2b(snapshot, digest_size=16).digest()
+        sealed_pepper = _seal_pepper(box, pepper)
+        fields = ("version", version, "snapshot", snapshot, "pepper", sealed_pepper)
+        await wire.call("HSET", KEY, *fields, replicated=True)
 
 
 class Directory:
     """Implements `handlers.ports.Directory`."""
 
-    def __init__(self, database: Database, store: Redis, box: SecretBox) -> None:
-        """`store`: a client that does not decode its replies."""
+    def __init__(self, database: Database, wire: Wire, box: SecretBox) -> None:
         self._database = database
-        self._store = store
+        self._wire = wire
         self._box = box
         self._version = b""
         self._pepper = b""
@@ -158,8 +151,8 @@ class Directory:
 
     async def _publish(self) -> None:
         try:
-            await publish_directory(self._database, self._store, self._box)
-        except (*UNAVAILABLE, RedisError) as error:
+            await publish_directory(self._database, self._wire, self._box)
+        except (*UNAVAILABLE, StoreLostError) as error:
             log.warning("directory.not_published", error=type(error).__name__)
         except asyncpg.SyntaxOrAccessError as error:
             # Class 42: the schema, a function or a right is missing.
@@ -169,18 +162,15 @@ class Directory:
 
     async def _adopt(self) -> None:
         try:
-            version = await _read(self._store, "version")
+            version = await self._read("version")
             if version is None:
                 # The store was emptied: our own memory is as good as ever, and PostgreSQL better.
                 await self._publish()
-                version = await _read(self._store, "version")
+                version = await self._read("version")
             if version is None or version == self._version:
                 return
-            snapshot, pepper = (
-                await _read(self._store, "snapshot"),
-                await _read(self._store, "pepper"),
-            )
-        except (TimeoutError, OSError, RedisError) as error:
+            snapshot, pepper = await self._read("snapshot"), await self._read("pepper")
+        except (StoreLostError, LaneError) as error:
             log.warning("directory.not_checked", error=type(error).__name__)
             return
         if snapshot is None or pepper is None:
@@ -193,6 +183,10 @@ class Directory:
         self._version = version
         self._asked.clear()
         log.info("directory.loaded", firms=len(self._firms), channels=len(self._channels))
+
+    async def _read(self, field: str) -> bytes | None:
+        # A field of a hash is one string.
+        return cast("bytes | None", await self._wire.call("HGET", KEY, field))
 
     def _put(self, snapshot: Snapshot) -> None:
         self._firms = {firm.id: firm for firm in snapshot.firms}
@@ -210,12 +204,6 @@ class Directory:
             # One firm's token must not keep the others from working; its sends say that there is none.
             log.error("directory.token_sealed", channel=sealed.channel.id, error=str(error))
             return ""
-
-
-async def _read(store: Redis, field: str) -> bytes | None:
-    async with asyncio.timeout(STORE_WAIT_S):
-        # redis-py's own annotation leaves the type of replies open.
-        return cast("bytes | None", await store.hget(KEY, field))
 
 
 def _seal_pepper(box: SecretBox, pepper: bytes) -> bytes:

@@ -11,11 +11,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import redis.asyncio as redis
 
 from bot.clock import Clock
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
+from bot.lanes import Wire
 from bot.people.directory import publish_directory
 from bot.people.tenants import change_settings, list_firms
 from bot.store.database import Database
@@ -217,13 +217,12 @@ async def give_settings(whole: Whole, lines: tuple[Line, ...]) -> None:
         if isinstance(line.what, Setting) and line.what.key.startswith("setting ")
     }
     changes = {key: told.get(key, "") for key in SETTINGS}
-    async with (
-        Database.open(whole.stores.postgres.app) as database,
-        redis.from_url(whole.stores.redis_url) as store,
-    ):
+    wire = await Wire.open(whole.stores.redis_url)
+    async with Database.open(whole.stores.postgres.app) as database:
         [firm] = await list_firms(database)
         await change_settings(database, firm.id, changes)
-        await publish_directory(database, store, SecretBox(whole.settings.keys))
+        await publish_directory(database, wire, SecretBox(whole.settings.keys))
+    await wire.close()
     await whole.server.directory.check()
 
 

@@ -1,9 +1,9 @@
 #!lua
--- An intake process says that it is up. A gap since the last word of any of them begins a new stretch. So does a process
--- that starts: what was posted to the one before it may still be on its way back. And so does a clock that was set.
+-- An intake process says that it is up. A gap since the last word of any of them begins a new stretch. So does a refusal,
+-- a process that starts (what was posted to the one before it may still be on its way back), and a clock that was set.
 -- It must not go through when the store is full: nothing is taken in then, so the intake is down.
 -- KEYS  1 health: hash {since, last}, ms since the epoch
--- ARGV  1 shift ms  2 longest gap, ms  3 whether the process starts (1 | 0)
+-- ARGV  1 shift ms  2 longest gap, ms  3 whether it starts, or has refused something since its last word (1 | 0)
 -- Answers the ms since the stretch began; below 0: by so many ms the clock was set back since the last word.
 
 local t = redis.call('TIME')

@@ -13,7 +13,7 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[3
 if #due > 0 then
   local token = number(KEYS[1])
   for _, lane in ipairs(due) do
-    out[#out + 1] = take(KEYS[1], KEYS[2], lane, read(KEYS[1], lane) or fresh(KEYS[1]), token, till, most)
+    out[#out + 1] = take(KEYS[1], KEYS[2], lane, read(KEYS[1], lane) or fresh(), token, till, most)
   end
 end
 

@@ -26,13 +26,13 @@ end
 
 local gone, set = {}, {}
 for k = m.head, m.head + used - 1 do
-  local id = lane .. ':' .. m.base .. '-' .. k
+  local item = 'i:' .. lane .. ':' .. k
   if why ~= '' then
-    local body = redis.call('HGET', box, 'i:' .. id)
-    redis.call('HSET', KEYS[4], id, now .. ' ' .. m.tries .. ' ' .. why .. '\n' .. body)
+    local number, body = opened(redis.call('HGET', box, item))
+    redis.call('HSET', KEYS[4], lane .. ':' .. number .. '-' .. k, now .. ' ' .. m.tries .. ' ' .. why .. '\n' .. body)
   end
-  gone[#gone + 1] = 'i:' .. id
-  gone[#gone + 1] = 'd:' .. id
+  gone[#gone + 1] = item
+  gone[#gone + 1] = 'd:' .. lane .. ':' .. k
 end
 
 m.head = m.head + used

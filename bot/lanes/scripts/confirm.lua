@@ -2,7 +2,7 @@
 -- Delivery statuses: one journal line for all, and a proof for each item that is still in its lane.
 -- An item in doubt is woken by its proof. A status of a finished item costs one miss.
 -- KEYS  1 box  2 ready  3 journal
--- ARGV  1 shift ms  2 line ('' = none), then per status: lane, base, k, proof
+-- ARGV  1 shift ms  2 line ('' = none), then per status: lane, number, k, proof
 -- Answers the number of proofs kept.
 
 local now = now_ms(ARGV[1])
@@ -13,11 +13,12 @@ end
 
 local kept = 0
 for a = 3, #ARGV, 4 do
-  local lane, k = ARGV[a], tonumber(ARGV[a + 2])
-  local m = read(KEYS[1], lane)
-  if m and m.base == ARGV[a + 1] and k >= m.head and k < m.tail then
-    redis.call('HSET', KEYS[1], 'd:' .. lane .. ':' .. m.base .. '-' .. k, ARGV[a + 3])
-    if m.token == DOUBTED and k == m.head then
+  local lane, k = ARGV[a], ARGV[a + 2]
+  local item = redis.call('HGET', KEYS[1], 'i:' .. lane .. ':' .. k)
+  if item and opened(item) == ARGV[a + 1] then
+    redis.call('HSET', KEYS[1], 'd:' .. lane .. ':' .. k, ARGV[a + 3])
+    local m = read(KEYS[1], lane)
+    if m.token == DOUBTED and tonumber(k) == m.head then
       redis.call('ZADD', KEYS[2], now, lane)
     end
     kept = kept + 1

@@ -10,6 +10,8 @@ local most = tonumber(ARGV[7])
 
 if ARGV[4] ~= '' then
   if redis.call('SADD', KEYS[3], ARGV[4]) == 0 then
+    -- A write, whatever it is: who waits for the replicas waits for their own writes, and the item may be new to them.
+    number(KEYS[1])
     return 'seen'
   end
   if redis.call('SCARD', KEYS[3]) == 1 then

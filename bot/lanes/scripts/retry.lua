@@ -21,7 +21,7 @@ if ARGV[5] == 'vanished' then
 elseif ARGV[5] == 'doubted' then
   m.token = DOUBTED
   -- The proof came before the doubt was stated.
-  if redis.call('HEXISTS', KEYS[1], 'd:' .. lane .. ':' .. m.base .. '-' .. m.head) == 1 then
+  if redis.call('HEXISTS', KEYS[1], 'd:' .. lane .. ':' .. m.head) == 1 then
     delay = 0
   end
 else

@@ -1,11 +1,12 @@
 """The intake is healthy for as long as somebody has been hearing without a gap."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bot.clock import Clock
-from bot.engine.intake_health import GAP_MAX_MS, IntakeHealth
+from bot.engine.intake_health import BEAT_S, GAP_MAX_MS, IntakeHealth
 from bot.lanes import StoreLostError, Wire
 
 SLACK_MS = 1_000  # what may pass of itself while a test runs
@@ -118,6 +119,53 @@ async def test_one_process_is_told_by_how_much_a_clock_was_set_back(
 
     [ms] = told
     assert 3_600_000 - SLACK_MS < ms <= 3_600_000
+
+
+async def test_a_refusal_begins_a_new_stretch_though_the_beats_go_on(
+    health: IntakeHealth, wire: Wire, clock: Clock
+) -> None:
+    """One node of a cluster may be down, while the beats go to another."""
+    other = IntakeHealth(wire, clock=clock)
+    await health.pulse()
+    clock.shift_ms += 2_000
+    other.refused()
+
+    assert await other.pulse() == 0
+
+    clock.shift_ms += 1_000
+    assert 1_000 <= await health.pulse() < 1_000 + SLACK_MS
+    assert 1_000 <= await other.pulse() < 1_000 + SLACK_MS
+
+
+async def test_a_refusal_is_told_without_waiting_for_the_next_beat(
+    health: IntakeHealth, clock: Clock
+) -> None:
+    beating = asyncio.create_task(health.beat())
+    while not await health.healthy_ms():  # noqa: ASYNC110  the other task is all that runs
+        await asyncio.sleep(0)
+    clock.shift_ms += 2_000
+
+    health.refused()
+
+    async with asyncio.timeout(BEAT_S * 0.9):
+        while await health.healthy_ms() > 1_000:  # noqa: ASYNC110  the other task is all that runs
+            await asyncio.sleep(0)
+    beating.cancel()
+    await asyncio.wait([beating])
+
+
+async def test_a_refusal_that_could_not_be_told_is_told_later(
+    health: IntakeHealth, wire: Wire, clock: Clock
+) -> None:
+    await health.pulse()
+    clock.shift_ms += 2_000
+    health.refused()
+    await wire.call("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(StoreLostError, match="OOM"):
+        await health.pulse()
+    await wire.call("CONFIG", "SET", "maxmemory", 0)
+
+    assert await health.pulse() == 0
 
 
 async def test_without_a_store_the_intake_is_down(health: IntakeHealth, wire: Wire) -> None:

@@ -1,6 +1,7 @@
 """What each step on a lane promises, one sentence at a time. Their interplay is the model test's matter."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -93,18 +94,20 @@ async def test_a_slow_answer_makes_no_lease_longer(server: StoreServer, clock: C
 async def test_a_put_waits_until_somebody_claims_it(lanes: Lanes) -> None:
     assert await lanes.put(0, CONV, b"hello") is Put.WAITING
 
-    assert await only(lanes) == Taken(
+    taken = await only(lanes)
+
+    assert taken == Taken(
         shard=0,
         kind="conv",
         lane=CONV,
-        token=2,
+        token=taken.token,
         was=0,
         tries=1,
-        base="1",
         head=0,
         proof=None,
         state=None,
         items=(b"hello",),
+        ids=taken.ids,
         lease=Lease(Clock(), 0),
     )
 
@@ -113,7 +116,7 @@ async def test_a_put_may_take_the_idle_lane_at_once(lanes: Lanes) -> None:
     taken = await taken_with(lanes)
 
     assert taken.items == (b"hello",)
-    assert taken.id() == ItemId("conv/c5:1-0")
+    assert re.fullmatch(r"conv/c5:[1-9][0-9]{12}-0", taken.id())
     assert taken.conversation == ConversationId("c5")
     assert await nothing_is_due(lanes)
 
@@ -155,6 +158,17 @@ async def test_a_thousand_puts_of_one_tick_all_arrive(lanes: Lanes) -> None:
 
     assert answers == [Put.WAITING] * 1_000
     assert (await lanes.depths()).kinds["conv"].waiting == 1_000
+
+
+async def test_a_failover_gives_no_number_twice(lanes: Lanes, wire: Wire) -> None:
+    lost = await taken_with(lanes)
+    await wire.call("DEL", "smarterbot:box:{0}", "smarterbot:ready:{0}:conv")
+
+    after = await taken_with(lanes)
+
+    assert after.token > lost.token
+    assert after.id() != lost.id()
+    assert await lanes.commit(lost, consumed=1) is None
 
 
 # -------------------------------------------------------------------- claim
@@ -530,7 +544,7 @@ async def test_a_buried_item_makes_room_for_the_next_and_tells_its_conversation(
     assert await lanes.read_journal(0, 9) == (0, [b"line"])
     (letter,) = await lanes.dead_letters()
     assert replace(letter, at_ms=0) == DeadLetter(
-        ItemId("wa/c5:1-0"), 0, 1, "undeliverable", b"poison\nof two lines"
+        taken.id(), 0, 1, "undeliverable", b"poison\nof two lines"
     )
     assert letter.lane == SEND
     assert abs(letter.at_ms - before) < 60_000
@@ -621,7 +635,7 @@ async def test_journal_lines_are_read_as_far_as_they_fit(lanes: Lanes) -> None:
 
     assert await lanes.read_journal(0, 100) == (0, [huge])
 
-    await lanes.trim_journal(0, 0, 1)
+    await lanes.trim_journal(0, 0, [huge])
     assert await lanes.read_journal(0, 100) == (1, [half, half])
 
 
@@ -630,22 +644,35 @@ async def test_two_readers_cannot_drop_each_others_lines(lanes: Lanes) -> None:
     first, second = await lanes.read_journal(0, 2), await lanes.read_journal(0, 2)
     assert first == second == (0, [b"1", b"2"])
 
-    assert await lanes.trim_journal(0, 0, 2)
+    assert await lanes.trim_journal(0, *first)
     await journaled(lanes, b"4")
 
-    assert not await lanes.trim_journal(0, 0, 2)
+    assert not await lanes.trim_journal(0, *second)
     assert await lanes.read_journal(0, 9) == (2, [b"3", b"4"])
 
 
 async def test_an_emptied_journal_goes_on_where_it_was(lanes: Lanes) -> None:
     await journaled(lanes, b"1")
-    assert await lanes.trim_journal(0, 0, 1)
+    assert await lanes.trim_journal(0, 0, [b"1"])
     assert await lanes.read_journal(0, 9) == (1, [])
 
     await journaled(lanes, b"2")
 
     assert await lanes.read_journal(0, 9) == (1, [b"2"])
-    assert not await lanes.trim_journal(0, 1, 2)
+    assert not await lanes.trim_journal(0, 1, [b"2", b"3"])
+
+
+async def test_what_a_failover_put_in_the_place_of_other_lines_is_not_dropped(
+    lanes: Lanes, wire: Wire
+) -> None:
+    await journaled(lanes, b"1", b"lost")
+    read = await lanes.read_journal(0, 2)
+    await wire.call("RPOP", "smarterbot:journal:{0}")
+    await journaled(lanes, b"new")
+
+    assert not await lanes.trim_journal(0, *read)
+
+    assert await lanes.read_journal(0, 9) == (0, [b"1", b"new"])
 
 
 # ------------------------------------------------------------- looking after
@@ -681,7 +708,8 @@ async def test_a_lane_can_be_looked_at_without_touching_it(lanes: Lanes) -> None
     view = await lanes.inspect(SEND)
 
     assert (view.shard, view.token, view.tries, view.waiting) == (shard, taken.token, 1, 2)
-    assert view.items == ((taken.id(0), b"1"), (taken.id(1), b"2"))
+    assert [body for _, body in view.items] == [b"1", b"2"]
+    assert view.items[0] == (taken.id(), b"1")
     assert (view.state, view.proof) == (None, b"wamid")
     assert view.due_in_ms is not None
     assert 0 < view.due_in_ms <= LEASE_MS

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.lanes import Address, LaneError, Script, StoreLostError, Wire, listen
-from bot.lanes.wire import PORT
+from bot.lanes import LaneError, Script, StoreLostError, Wire, listen
 from tests.bot.lanes.servers import StoreServer, store_server, until
 
 ADD = Script.of("#!lua\nreturn redis.call('INCRBY', KEYS[1], ARGV[1])")
@@ -18,54 +17,6 @@ async def own(server: StoreServer) -> AsyncIterator[Wire]:
     wire = await Wire.open(server.url, deadline_s=0.2)
     yield wire
     await wire.close()
-
-
-# ---------------------------------------------------------------- addresses
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        pytest.param("redis://store", Address(host="store", port=PORT), id="host"),
-        pytest.param("redis://store:6400/0", Address(host="store", port=6400), id="port"),
-        pytest.param("redis://[::1]:6400", Address(host="::1", port=6400), id="ipv6"),
-        pytest.param(
-            "redis://:p%40ss@store", Address(host="store", password="p@ss"), id="password"
-        ),
-        pytest.param(
-            "rediss://bot:secret@store",
-            Address(host="store", tls=True, user="bot", password="secret"),
-            id="tls-user",
-        ),
-        pytest.param("unix:///run/v.sock", Address(path="/run/v.sock"), id="unix"),
-    ],
-)
-def test_an_address_is_read(url: str, address: Address) -> None:
-    assert Address.parse(url) == address
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        pytest.param("redis://:secret@store/1", id="another-database"),
-        pytest.param("redis://:secret@store?ssl=1", id="options"),
-        pytest.param("http://:secret@store", id="scheme"),
-        pytest.param("store:6379", id="no-scheme"),
-        pytest.param("redis://", id="no-host"),
-        pytest.param("unix://", id="no-path"),
-    ],
-)
-def test_a_wrong_address_is_refused_without_telling_its_password(url: str) -> None:
-    with pytest.raises(ValueError, match=r"store|database") as refused:
-        Address.parse(url)
-
-    assert "secret" not in str(refused.value)
-
-
-def test_an_address_does_not_show_its_password() -> None:
-    address = Address.parse("redis://bot:secret@store")
-
-    assert "secret" not in f"{address} {address!r}"
 
 
 # ----------------------------------------------------------- ordinary traffic
@@ -265,9 +216,7 @@ async def test_a_listener_subscribes_again_after_a_crash_of_the_store(
     def hear(channel: str, body: bytes) -> None:
         heard.append((channel, body))
 
-    listener = asyncio.create_task(
-        listen(server.url, ["one", "two"], hear, on_subscribed=stands.set)
-    )
+    listener = asyncio.create_task(listen(own, ["one", "two"], hear, on_subscribed=stands.set))
     await stands.wait()
     own.tell("PUBLISH", "one", "a")
     await until(lambda: len(heard) == 1)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
 
 from bot.lanes import Wire
 from bot.people.channels import add_channel
@@ -37,12 +36,6 @@ BAKERY_CHANNEL = Channel(
 @pytest.fixture
 def box() -> SecretBox:
     return SecretBox((Key(id="k1", secret=bytes(range(32))),))
-
-
-@pytest.fixture
-async def store(clean_valkey: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(clean_valkey) as store:
-        yield store
 
 
 @pytest.fixture

@@ -148,11 +148,12 @@ async def test_without_the_store_nobody_new_is_made_up(clean_valkey: str) -> Non
         await process(wire).resolve([(BAKERY_CHANNEL, PHONE)])
 
 
-async def test_the_store_holds_no_address_in_clear(wire: Wire, store: Redis) -> None:
+async def test_the_store_holds_no_address_in_clear(wire: Wire, clean_valkey: str) -> None:
     await contact(wire, BOTH)
 
-    keys = await store.keys("*alias*")
-    found = [await store.hgetall(key) for key in keys]
+    async with Redis.from_url(clean_valkey) as store:
+        keys = await store.keys("*alias*")
+        found = [await store.hgetall(key) for key in keys]
     assert sum(map(len, found)) == 2
     assert "5696123" not in repr((keys, found))
     assert "CL." not in repr((keys, found))

@@ -4,12 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from msgspec.structs import replace
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from bot.embedded.postgres import PostgresUrls
+from bot.lanes import StoreLostError, Wire
 from bot.people.channels import add_channel, set_token
 from bot.people.directory import KEY, Directory, publish_directory
 from bot.people.errors import DirectoryError
@@ -33,8 +30,8 @@ async def away() -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def directory(bakery: Database, store: Redis, box: SecretBox) -> Directory:
-    directory = Directory(bakery, store, box)
+async def directory(bakery: Database, wire: Wire, box: SecretBox) -> Directory:
+    directory = Directory(bakery, wire, box)
     await directory.load()
     return directory
 
@@ -54,9 +51,9 @@ async def test_what_it_does_not_know_is_nothing(directory: Directory) -> None:
 
 
 async def test_a_process_starts_while_postgresql_is_down(
-    directory: Directory, away: Database, store: Redis, box: SecretBox
+    directory: Directory, away: Database, wire: Wire, box: SecretBox
 ) -> None:
-    other = Directory(away, store, box)
+    other = Directory(away, wire, box)
 
     await other.load()
 
@@ -66,28 +63,28 @@ async def test_a_process_starts_while_postgresql_is_down(
 
 
 async def test_a_first_start_without_postgresql_says_what_is_wrong(
-    away: Database, store: Redis, box: SecretBox
+    away: Database, wire: Wire, box: SecretBox
 ) -> None:
     with pytest.raises(DirectoryError, match="DATABASE_URL"):
-        await Directory(away, store, box).load()
+        await Directory(away, wire, box).load()
 
 
 async def test_a_role_that_sees_everything_is_not_started_with(
-    clean_postgres: PostgresUrls, store: Redis, box: SecretBox
+    clean_postgres: PostgresUrls, wire: Wire, box: SecretBox
 ) -> None:
     async with Database.open(clean_postgres.owner) as owner:
         with pytest.raises(RoleError):
-            await Directory(owner, store, box).load()
+            await Directory(owner, wire, box).load()
 
 
 async def test_a_published_change_arrives_without_postgresql(
-    bakery: Database, directory: Directory, away: Database, store: Redis, box: SecretBox
+    bakery: Database, directory: Directory, away: Database, wire: Wire, box: SecretBox
 ) -> None:
-    other = Directory(away, store, box)
+    other = Directory(away, wire, box)
     await other.load()
     await change_settings(bakery, BAKERY.id, {"emoji": "🥐"})
     await set_token(bakery, box, BAKERY_CHANNEL.id, "EAAG-new", tenant=BAKERY.id)
-    await publish_directory(bakery, store, box)
+    await publish_directory(bakery, wire, box)
 
     await other.check()
 
@@ -98,7 +95,7 @@ async def test_a_published_change_arrives_without_postgresql(
 
 
 async def test_a_number_asked_for_in_vain_is_looked_up_once(
-    bakery: Database, directory: Directory, store: Redis, box: SecretBox
+    bakery: Database, directory: Directory, wire: Wire, box: SecretBox
 ) -> None:
     await add_channel(bakery, box, SECOND, token="")  # nobody published it
     before = directory.channel_by_number("2")
@@ -111,44 +108,43 @@ async def test_a_number_asked_for_in_vain_is_looked_up_once(
 
 
 async def test_a_number_that_stays_unknown_is_not_looked_up_again(
-    bakery: Database, directory: Directory, store: Redis
+    bakery: Database, directory: Directory, wire: Wire
 ) -> None:
     directory.channel_by_number("404")
     await directory.check()
-    await store.hset(KEY, "pepper", b"marked")  # a publication would put the right one back
+    await wire.call("HSET", KEY, "pepper", b"marked")  # a publication would put the right one back
 
     directory.channel_by_number("404")
     await directory.check()
 
-    assert await store.hget(KEY, "pepper") == b"marked"
+    assert await wire.call("HGET", KEY, "pepper") == b"marked"
 
 
-async def test_a_store_that_was_emptied_is_filled_again(directory: Directory, store: Redis) -> None:
-    await store.flushall()
+async def test_a_store_that_was_emptied_is_filled_again(directory: Directory, wire: Wire) -> None:
+    await wire.call("FLUSHALL")
 
     await directory.check()
 
-    assert await store.hexists(KEY, "snapshot")
+    assert await wire.call("HEXISTS", KEY, "snapshot")
     assert directory.channel_by_number("106540352242922") == BAKERY_CHANNEL
 
 
 async def test_a_store_that_is_away_changes_nothing(
-    bakery: Database, box: SecretBox, directory: Directory
+    bakery: Database, box: SecretBox, directory: Directory, wire: Wire
 ) -> None:
-    async with Redis(unix_socket_path="/tmp/no-such-socket", retry=Retry(NoBackoff(), 0)) as gone:
-        directory._store = gone
-        await directory.check()
+    await wire.close()
 
-        with pytest.raises(RedisError):
-            await publish_directory(bakery, gone, box)
+    await directory.check()
 
+    with pytest.raises(StoreLostError):
+        await publish_directory(bakery, wire, box)
     assert directory.channel_by_number("106540352242922") == BAKERY_CHANNEL
 
 
 async def test_the_store_holds_no_token_and_no_pepper_in_clear(
-    directory: Directory, store: Redis
+    directory: Directory, wire: Wire
 ) -> None:
-    everything = repr(await store.hgetall(KEY))
+    everything = repr(await wire.call("HGETALL", KEY))
 
     assert "EAAG" not in everything
     assert repr(directory.pepper)[2:-1] not in everything
@@ -156,9 +152,9 @@ async def test_the_store_holds_no_token_and_no_pepper_in_clear(
 
 
 async def test_other_keys_than_the_installation_s_are_refused(
-    directory: Directory, away: Database, store: Redis
+    directory: Directory, away: Database, wire: Wire
 ) -> None:
     stranger = SecretBox((Key(id="k1", secret=bytes(32)),))
 
     with pytest.raises(DirectoryError, match="SMARTERBOT_KEYS"):
-        await Directory(away, store, stranger).load()
+        await Directory(away, wire, stranger).load()
