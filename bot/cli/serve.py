@@ -1,6 +1,7 @@
 """`smarterbot serve`, `web`, `worker`, `dev`: run the server until it is told to stop."""
 
 import asyncio
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -42,6 +43,7 @@ def dev() -> None:
 
     def ready(address: str) -> None:
         print_line(f"Chat with the demo firm: {address}/   (Ctrl-C stops everything)")
+        sys.stdout.flush()  # whoever reads through a pipe waits for it
 
     run(
         settings,
