@@ -44,9 +44,9 @@ locales: install  ## extract the keys that flows need into the catalogues, and c
 golden: install  ## rewrite the drawings and the list of shipped states; review the difference
 	$(VENV)/bin/smarterbot flows draw --write
 
-.venv-bench/.installed: constraints.txt  # the peers live apart: their dependencies are not ours
+.venv-bench/.installed: constraints.txt Makefile  # the peers live apart: their dependencies are not ours
 	@test -x .venv-bench/bin/python || python3 -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt fastapi httptools pywa uvicorn uvloop
+	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt fastapi httptools py-spy pywa uvicorn uvloop
 	@touch $@
 
 bench: install .venv-bench/.installed  ## ratios against peers in one interleaved run; ARGS="--rounds 5 --write"
