@@ -7,7 +7,7 @@ from msgspec.json import Decoder, Encoder
 
 from flows.dialog.content import Content
 from flows.dialog.session import Session
-from flows.values.ids import ChannelId, ContactId, TenantId, Wamid
+from flows.values.ids import ChannelId, ContactId, TenantId
 from handlers.events import Sender
 
 PAIR_EVERY_MS: Final = 6_000  # Cloud API: one message to the same person each 6 s …
@@ -35,7 +35,6 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     sender: Sender = field(name="s", default_factory=Sender)
     last_in: int = field(name="in", default=0)
     """Meta's timestamp of the person's last message, seconds since the epoch."""
-    last_heard: Wamid = field(name="w", default=Wamid(""))
     # what the turns made of it
     session: Session = field(name="f", default_factory=Session)
     turn: int = field(name="n", default=0)

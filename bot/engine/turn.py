@@ -157,7 +157,6 @@ class _Run:
             self.now,
             sender=last.sender,
             last_in=max(self.now.last_in, *(a.heard.at for a in group)),
-            last_heard=last.heard.id,
         )
         heard = tuple(a.heard for a in group)
         self._unpark()
@@ -228,7 +227,8 @@ class _Run:
             reads = heard[-1].id if heard and self._shows_reading() else NOTHING
             said.append(self._say(ref, turn.message, turn.template, reads=reads, asked=not unasked))
         elif heard and self._shows_reading():
-            self._push_read(typing=any(isinstance(e, Asked) for e in turn.effects))
+            typing = any(isinstance(e, Asked) for e in turn.effects)
+            self._push_read(heard[-1].id, typing=typing)
         consents, handoff = self._effects(turn, heard)
         self.records.append(
             TurnRecord(
@@ -336,11 +336,11 @@ class _Run:
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))
 
-    def _push_read(self, *, typing: bool) -> None:
+    def _push_read(self, message: Wamid, *, typing: bool) -> None:
         read = MarkRead(
             tenant=self.now.tenant,
             channel=self.now.channel,
-            message=self.now.last_heard,
+            message=message,
             typing=typing,
             at=self.now_ms,
         )

@@ -17,6 +17,7 @@ from bot.engine.conversation import decode as read_state
 from bot.engine.conversation import encode as write_state
 from bot.engine.turn import PARKED_MAX, Decision, UnknownConversationError
 from bot.engine.turn import decide as decide_turn
+from flows.catalogue import product_book
 from flows.dialog.advance import BOT_KEYS, Book
 from flows.dialog.answers import Text
 from flows.dialog.content import Text as TextContent
@@ -418,6 +419,35 @@ def test_a_clock_that_was_set_back_silences_nobody() -> None:
 )
 def test_every_event_survives_its_lane(event: Event) -> None:
     assert decode(encode(event), type=Event) == event
+
+
+def test_a_customer_s_idle_conversation_fits_into_half_a_kilobyte() -> None:
+    """A million of them lie in memory. 508: what fits with its head into the 512 bytes that the store allocates."""
+    words = ("hola", "a qué hora abren", "cuánto vale la marraqueta")
+    told = {"hours": "lun-sáb 8:00-20:00", "products": "Marraqueta: $1.990 el kilo"}
+    bakery = Firm(id=TENANT, name="Panadería Sol", settings=told)
+    rest = None
+    for n, text in enumerate(words):
+        arrived = Arrived(
+            tenant=TENANT,
+            channel=ChannelId("55753ef4-6e40-4d0a-b2a4-a08002ad87df"),
+            contact=ContactId("1e0a2ecf-f7bd-4b4f-b621-7daa7bf1712a"),
+            sender=Sender(wa_id="56961234567", bsuid="CL.56961234567", name="Ana María Pérez"),
+            heard=Heard(
+                id=Wamid("wamid.HBgLNTY5NjEyMzQ1NjcVAgASGBQzQTA" + "0" * 23),
+                at=NOW // 1000,
+                kind="text",
+                text=text,
+            ),
+            received=NOW + n * 60_000,
+        )
+        later_ms = NOW + n * 60_000 + 2_000
+        turn = decide_turn(product_book(), lambda _: bakery, ID, rest, [arrived], later_ms)
+        rest = turn.conversation
+
+    assert rest is not None
+    assert rest.session.state == "customer.answered"
+    assert len(write_state(rest)) <= 508
 
 
 @pytest.mark.parametrize(
