@@ -24,10 +24,10 @@ from bot.lanes.install import SHARDS
 from bot.lanes.lanes import SEEN_TTL_S
 from bot.lanes.wire import Arg, _packed
 from bot.people.addresses import Addresses, addresses_of, conversation_of
-from flows.values.ids import ContactId, Wamid
+from flows.values.ids import ContactId
 from handlers.events import Sender
 from handlers.ports import Channel
-from tests.bench.load import FIRST_PHONE, RUN, WAMID, phone, wamid
+from tests.bench.load import FIRST_PHONE, phone, wamid
 from tests.bench.stores import BenchStore
 
 BATCH: Final = 2_048  # people in one write
@@ -59,15 +59,15 @@ class Left:
 class Crowd:
     """People as the product's flow leaves them, made after a real one."""
 
-    def __init__(self, channel: Channel, addresses: Addresses, model: Left) -> None:
-        """`model`: what a real person left."""
+    def __init__(self, channel: Channel, addresses: Addresses, model: Left, *, run: str) -> None:
+        """`model`: what a real person left; `run`: of the load that wrote it."""
         self._channel = channel
         self._addresses = addresses
         self._model = decode(model.state[2])
         self._wake_ms = int(float(model.wake[2]))
         self._seen_day = model.marks[0][0].rpartition(":")[2]
         self._messages = len(model.marks)
-        self._run = _run_of(self._model.last_heard)
+        self._run = run
 
     def left(self, number: int, contact: ContactId, *, ago_s: int = 0) -> Left:
         """What person `number` leaves; `ago_s`: everything happened so much before."""
@@ -86,7 +86,6 @@ class Crowd:
             contact=contact,
             sender=sender,
             last_in=model.last_in - ago_s,
-            last_heard=Wamid(wamid(person, self._messages, self._run)),
             pair_ms=model.pair_ms - ago_s * 1000,
             session=session,
         )
@@ -143,7 +142,9 @@ def check(crowd: Crowd, store: BenchStore, real: dict[int, Left]) -> None:
         raise SystemExit(f"a conversation leaves what the crowd does not know of: {unknown}")
 
 
-def left_behind(store: BenchStore, addresses: Addresses, channel: Channel) -> dict[int, Left]:
+def left_behind(
+    store: BenchStore, addresses: Addresses, channel: Channel, *, run: str
+) -> dict[int, Left]:
     """What each real person left in a store, by number."""
     found = {}
     everything = _all(store)
@@ -157,9 +158,7 @@ def left_behind(store: BenchStore, addresses: Addresses, channel: Channel) -> di
         [wake] = [e for e in by_key[f"{PREFIX}ready:{shard}:conv"] if e[1] == state[1][2:]]
         places = [addresses._place(address) for address in addresses_of(channel, rest.sender)]
         aliases = [e for place in places for e in by_key[place[0]] if e[1] == place[1]]
-        written = {
-            _mark(rest.sender.wa_id, n, _run_of(rest.last_heard)) for n in range(1, MESSAGES_MAX)
-        }
+        written = {_mark(rest.sender.wa_id, n, run) for n in range(1, MESSAGES_MAX)}
         marks = [
             entry
             for key, kept in by_key.items()
@@ -191,11 +190,6 @@ def _timeless(left: Left) -> object:
         sorted(left.aliases),
         sorted(left.marks),
     )
-
-
-def _run_of(id: Wamid) -> str:
-    """The run of the load that wrote it."""
-    return id.removeprefix(WAMID)[: len(RUN)]
 
 
 def _mark(person: str, n: int, run: str) -> bytes:

@@ -41,8 +41,10 @@ class Measured:
 class Driver:
     """The bench's side of one load process."""
 
-    def __init__(self, child: subprocess.Popen[str]) -> None:
+    def __init__(self, child: subprocess.Popen[str], run: str) -> None:
         self._child = child
+        self.run = run
+        """Part of the ids of its messages."""
         self.faults: list[str] = []
         """What must not be: replies doubled or wrong, webhooks refused."""
 
@@ -104,9 +106,10 @@ def driving(*, port: int, graph: int, cores: Sequence[int] = OTHER_CORES) -> Ite
     assert child.stdin
     assert child.stdout
     try:
-        if child.stdout.readline().strip() != "ready":
+        ready, _, run = child.stdout.readline().strip().partition(" ")
+        if ready != "ready":
             raise SystemExit("the load did not start")
-        yield Driver(child)
+        yield Driver(child, run)
     finally:
         child.kill()
         child.wait()

@@ -37,7 +37,6 @@ LINE = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 TO = re.compile(rb'"(?:to|recipient)":\s*"\+?(?:CL\.)?(\d+)"')
 REF = re.compile(rb'"biz_opaque_callback_data":\s*"([^"]*)"')
 BODY = re.compile(rb'"body":\s*"((?:[^"\\]|\\.)*)"')
-WAMID = "wamid.HBgL"
 RUN = uuid.uuid4().hex[:6].upper()
 
 
@@ -238,7 +237,7 @@ def phone(number: int) -> str:
 
 def wamid(person: str, n: int, run: str = RUN) -> str:
     """Of a person's n-th message in one run of the load; as long as Meta's are: 58 characters."""
-    return f"{WAMID}{run}{person}VAgASGBQzQTA{n:017d}AA"
+    return f"wamid.HBgL{run}{person}VAgASGBQzQTA{n:017d}AA"
 
 
 def _now() -> str:
@@ -609,7 +608,7 @@ async def serve(port: int, graph_port: int) -> None:
     load = Load(port)
     loop = asyncio.get_running_loop()
     graph = await loop.create_server(lambda: Graph(load), "127.0.0.1", graph_port)
-    print("ready", flush=True)
+    print(f"ready {RUN}", flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         seen = await load.carry(_ORDERS.decode(line))
         print(_ENCODE(seen).decode(), flush=True)

@@ -12,6 +12,7 @@ from typing import Final
 from rich.console import Console
 
 from tests.bench.figures import Section, machine, show, write
+from tests.bench.profiling import profile
 from tests.bench.scenarios import peers, rate, scale, start, statuses, workers
 
 Scenario = Callable[[int, Console], Section]
@@ -34,6 +35,9 @@ def main() -> None:
     parser.add_argument(
         "--write", action="store_true", help="also replace their part of tests/bench/RESULTS.md"
     )
+    parser.add_argument(
+        "--profile", action="store_true", help="instead: where the hottest paths spend their time"
+    )
     args = parser.parse_args()
     names = args.only.split(",")
     if unknown := set(names) - set(SCENARIOS):
@@ -41,6 +45,9 @@ def main() -> None:
     # A SIGTERM unwinds like an exit, so that everything we started is stopped.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     console = Console(width=None if Console().is_terminal else 160)
+    if args.profile:
+        profile(console)
+        return
     sections = []
     for name in names:
         sections.append(SCENARIOS[name](args.rounds, Console(stderr=True)))
