@@ -21,6 +21,7 @@ from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
 from bot.engine.journal import Journal
 from bot.engine.limits import Limits
+from bot.engine.rota import Rota
 from bot.engine.runner import Carrier, Runner
 from bot.engine.service import Service
 from bot.engine.worker import Worker
@@ -205,7 +206,7 @@ async def running(
             owned: list[asyncio.Task[object]] = [tasks.create_task(_forever(directory.run()))]
             if works:
                 owned.append(tasks.create_task(_forever(runner.run())))
-                owned.append(tasks.create_task(_forever(journal.run())))
+                owned.append(tasks.create_task(_forever(journal.run(Rota(wire, "journal")))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"

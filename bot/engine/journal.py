@@ -7,6 +7,7 @@ conversations go on; a line that PostgreSQL will never take is put aside, and th
 
 import asyncio
 import hashlib
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from bot.engine.rota import Rota
 from bot.lanes import LaneError, Lanes, StoreLostError
 from bot.lanes.lanes import JOURNAL_BYTES_MAX
 from bot.store.database import Connection, Database
@@ -36,6 +38,8 @@ from handlers.journal import (
 LINES_MAX: Final = 100
 """Lines of one shard that are read at once."""
 PAUSE_S: Final = 1.0
+REST_S: Final = 0.4
+"""Nobody writes for so long after a pass: shorter than the shortest pause."""
 BACKOFF_MAX_S: Final = 30.0
 DIGEST_BYTES: Final = 32
 
@@ -69,18 +73,23 @@ class Journal:
         *,
         lines_max: int = LINES_MAX,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._lanes = lanes
         self._database = database
         self._lines_max = lines_max
         self._sleep = sleep
+        self._jitter = jitter
 
-    async def run(self) -> NoReturn:
-        """Write what is there, again and again. An outage of either side is waited for."""
+    async def run(self, rota: Rota) -> NoReturn:
+        """Write what is there, again and again, when it is our turn. An outage of either side is waited for.
+
+        Several writers at once would do no harm, but each would ask every shard and write much of the same.
+        """
         wait_s = PAUSE_S
         while True:
             try:
-                _, more = await self._drain()
+                more = await self._pass(rota)
             except (*UNAVAILABLE, StoreLostError) as error:
                 wait_s = min(wait_s * 2, BACKOFF_MAX_S)
                 log.warning("journal.waits", error=type(error).__name__, wait_s=wait_s)
@@ -89,10 +98,23 @@ class Journal:
                 wait_s = BACKOFF_MAX_S
                 log.error("journal.stuck", error=type(error).__name__, wait_s=wait_s)
             else:
-                wait_s = PAUSE_S
                 if more:
                     continue
-            await self._sleep(wait_s)
+                wait_s = PAUSE_S
+            # Each process at moments of its own, so that they take turns.
+            await self._sleep(wait_s * (0.5 + self._jitter()))
+
+    async def _pass(self, rota: Rota) -> bool:
+        """Write what is there, if it is our turn; answers whether to go on at once."""
+        if not await rota.take():
+            return False
+        rest_s = 0.0  # after an error somebody else may try
+        try:
+            _, more = await self._drain()
+            rest_s = 0.0 if more else REST_S
+        finally:
+            rota.pass_on(after_s=rest_s)
+        return more
 
     async def flush(self, wait_s: float) -> bool:
         """Write until nothing is left, for a graceful stop. False: it took too long, or one side is down."""

@@ -19,14 +19,14 @@ from tests.bench.quota import may_set, quota
 from tests.bench.stores import Ground, bench_ground
 
 WORKERS: Final = (1, 2, 3, 4)
-PEOPLE: Final = 200
 EACH: Final = 15
-AT_ONCE: Final = 64
-WARM: Final = Talk(100, each=5, at_once=AT_ONCE)
+# For each worker, so that every one has as much to do however many there are.
+PEOPLE: Final = 100
+AT_ONCE: Final = 32
+WARM: Final = Talk(100, each=5)
 
 SHARE: Final = 0.12
 """Of a core, for each worker with a quota: four of them leave room for the web, the stores and the load."""
-SHARE_PEOPLE: Final = 80  # for each worker
 FLAT: Final = 1.1
 LINEAR: Final = 0.9
 
@@ -94,7 +94,7 @@ def measure(rounds: int, console: Console) -> Section:
         tables.append(_table(f"workers, {SHARE:g} core each", limited))
     return Section(
         title="More workers",
-        how=f"{rounds} rounds. One web and 1 to {most} workers, {AT_ONCE} people at once, closed loop, no statuses. "
+        how=f"{rounds} rounds. One web and 1 to {most} workers, {AT_ONCE} people at once for each, closed loop, no statuses. "
         f"The machine has {len(CORES)} cores, and the load, Valkey and PostgreSQL work on the same ones: messages/s "
         "stop growing when they are full; the cost of a message must not grow.",
         goals=goals,
@@ -122,10 +122,11 @@ def _run(ground: Ground, workers: int, share: float, faults: list[str]) -> Run:
         if share:
             for pid in pids[1:]:
                 stack.enter_context(quota(pid, share))
-        people = SHARE_PEOPLE * workers if share else PEOPLE
         before = [cpu_s(pid) for pid in pids[1:]]
         measured = driver.measure(
-            Talk(people, each=EACH, at_once=AT_ONCE), servers=pids, store=ground.store
+            Talk(PEOPLE * workers, each=EACH, at_once=AT_ONCE * workers),
+            servers=pids,
+            store=ground.store,
         )
         by_process = tuple(cpu_s(pid) - b for pid, b in zip(pids[1:], before, strict=True))
         faults += [f"{workers} workers: {fault}" for fault in driver.faults]

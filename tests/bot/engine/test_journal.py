@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.engine.journal import BACKOFF_MAX_S, PAUSE_S, Journal
+from bot.engine.rota import Rota
 from bot.lanes import PREFIX, Lanes, StoreLostError, Wire
 from bot.people.channels import add_channel
 from bot.people.tenants import add_tenant
@@ -441,7 +442,7 @@ async def test_an_outage_is_waited_for_longer_and_longer(lanes: Lanes, wire: Wir
 
     async with Database.open("postgresql://nobody@/x?host=/tmp/no-such-folder") as away:
         with pytest.raises(EnoughError):
-            await Journal(lanes, away, sleep=sleep).run()
+            await Journal(lanes, away, sleep=sleep, jitter=lambda: 0.5).run(Rota(wire, "journal"))
 
     assert waits == [2, 4, 8, 16, BACKOFF_MAX_S, BACKOFF_MAX_S, BACKOFF_MAX_S]
 
@@ -458,10 +459,42 @@ async def test_after_an_outage_it_goes_on_at_its_pace(
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        await Journal(lanes, firms, sleep=sleep).run()
+        await Journal(lanes, firms, sleep=sleep, jitter=lambda: 0.5).run(Rota(wire, "journal"))
 
     assert waits == [PAUSE_S, PAUSE_S]
     assert await left(lanes) == 0
+
+
+async def test_processes_take_turns(lanes: Lanes, wire: Wire, firms: Database) -> None:
+    rota = Rota(wire, "journal")
+    assert await rota.take()
+    await write(wire, TURN)
+    looks: list[int] = []
+
+    async def sleep(_wait_s: float) -> None:
+        looks.append(await left(lanes))
+        if len(looks) == 2:
+            raise EnoughError
+        rota.pass_on(after_s=0)
+
+    with pytest.raises(EnoughError):
+        await Journal(lanes, firms, sleep=sleep).run(rota)
+
+    assert looks == [1, 0], "what another was about to write was left to it"
+    assert not await rota.take(), "after a pass nobody writes for a while"
+
+
+async def test_whoever_cannot_write_lets_another_try(lanes: Lanes, wire: Wire) -> None:
+    async def sleep(_wait_s: float) -> None:
+        raise EnoughError
+
+    rota = Rota(wire, "journal")
+    await write(wire, TURN)
+    async with Database.open("postgresql://nobody@/x?host=/tmp/no-such-folder") as away:
+        with pytest.raises(EnoughError):
+            await Journal(lanes, away, sleep=sleep).run(rota)
+
+    assert await rota.take()
 
 
 async def test_a_store_that_is_away_is_told_as_such(clean_valkey: str, firms: Database) -> None:
