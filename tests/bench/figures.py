@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+QUIET: Final = 0.05
+"""More of the machine in others' use, and the figures say as much about them."""
 HEAD: Final = (
     "# Results of `make bench`\n\n"
     "Medians, with the least and the most behind them. How to read them: [READING.md](READING.md).\n"
@@ -52,6 +54,8 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     """What went wrong: with any, the figures are worth nothing."""
+    others: float = 0.0
+    """The part of the machine that processes of others used meanwhile, 0 to 1."""
 
 
 # ------------------------------------------------------------------ numbers
@@ -119,12 +123,14 @@ def show(section: Section, console: Console) -> None:
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown)
+    if section.others > QUIET:
+        console.print(f"not quiet: {_others(section)}", style="bold red")
     for fault in section.faults:
         console.print(f"wrong: {fault}", style="bold red")
 
 
-def write(sections: Sequence[Section]) -> None:
-    """Replace what RESULTS.md says of these scenarios.
+def write(sections: Sequence[Section], file: Path = RESULTS) -> None:
+    """Replace what the file says of these scenarios.
 
     Raises:
         SystemExit: something went wrong in one of them; nothing is written.
@@ -132,12 +138,12 @@ def write(sections: Sequence[Section]) -> None:
     if faults := [f"{section.title}: {fault}" for section in sections for fault in section.faults]:
         raise SystemExit("not written, the figures are worth nothing:\n" + "\n".join(faults))
     kept: dict[str, str] = {}
-    if RESULTS.exists():
-        for block in RESULTS.read_text().split("\n## ")[1:]:
+    if file.exists():
+        for block in file.read_text().split("\n## ")[1:]:
             kept[block.split("\n", 1)[0]] = f"## {block.strip()}\n"
     for section in sections:
         kept[section.title] = _markdown(section)
-    RESULTS.write_text("\n".join([HEAD, *kept.values()]))
+    file.write_text("\n".join([HEAD, *kept.values()]))
 
 
 def _markdown(section: Section) -> str:
@@ -146,4 +152,8 @@ def _markdown(section: Section) -> str:
         lines += ["| " + " | ".join(row) + " |" for row in (table.head, ("---",) * len(table.head))]
         lines += ["| " + " | ".join(row) + " |" for row in table.rows]
         lines.append("")
-    return "\n".join([*lines, f"{time.strftime('%Y-%m-%d')}, {machine()}.", ""])
+    return "\n".join([*lines, f"{time.strftime('%Y-%m-%d')}, {machine()}. {_others(section)}", ""])
+
+
+def _others(section: Section) -> str:
+    return f"Others used {100 * section.others:.0f} % of the machine meanwhile."

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -67,6 +68,33 @@ def memory_mb(pid: int) -> tuple[float, float]:
     )
     rss, pss = (int(rows[name].split()[0]) * 1024 / 1e6 for name in ("Rss", "Pss"))
     return rss, pss
+
+
+class Others:
+    """How much of the machine others use, from now on. Ask when all that we started has ended."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._ours = time.monotonic(), _busy_s(), _ours_s()
+
+    def part(self) -> float:
+        """0 to 1, over all cores."""
+        machine_s = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        return max(0.0, _busy_s() - self._busy - (_ours_s() - self._ours)) / machine_s
+
+
+def _busy_s() -> float:
+    user, nice, system, _idle, _wait, irq, soft, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _ours_s() -> float:
+    """Of this process, and of all descendants that were waited for."""
+    return sum(
+        use.ru_utime + use.ru_stime
+        for use in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 @contextmanager

@@ -27,6 +27,9 @@ TOP: Final = 20
 FRAME: Final = re.compile(r"(.+) \((.+?)(?::\d+)?\)")
 
 
+LOOP: Final = ("Runner.run", "asyncio/runners.py")
+"""uvloop is C and shows as its caller: waiting for sockets, reading them, calling back."""
+
 Order = Accept | Talk | Report
 
 
@@ -55,18 +58,18 @@ def profile(console: Console) -> None:
     for hot in HOT:
         selves = _samples(hot)
         total = sum(selves.values())
-        by_file: Counter[str] = Counter()
-        for (_, file), count in selves.items():
-            by_file[file] += count
+        parts: Counter[str] = Counter()
+        for (function, file), count in selves.items():
+            parts[_part(function, file)] += count
         console.rule(f"{hot.name}: {total} samples", align="left")
         functions = Table("self time", "function", "file")
         for (function, file), count in selves.most_common(TOP):
             functions.add_row(f"{100 * count / total:.1f} %", function, file)
-        files = Table("self time", "file")
-        for file, count in by_file.most_common(TOP):
-            files.add_row(f"{100 * count / total:.1f} %", file)
+        shares = Table("self time", "part")
+        for part, count in parts.most_common(TOP):
+            shares.add_row(f"{100 * count / total:.1f} %", part)
         console.print(functions)
-        console.print(files)
+        console.print(shares)
 
 
 def _samples(hot: Hot) -> Counter[tuple[str, str]]:
@@ -128,3 +131,11 @@ def _short(file: str) -> str:
         if found:
             return rest
     return file
+
+
+def _part(function: str, file: str) -> str:
+    """The part of the program or the package that a function belongs to."""
+    if (function, file) == LOOP:
+        return "event loop (uvloop)"
+    start, _, rest = file.partition("/")
+    return f"{start}/{rest.partition('/')[0]}" if start in ("bot", "handlers", "flows") else start

@@ -7,11 +7,13 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from rich.console import Console
 
 from tests.bench.figures import Section, machine, show, write
+from tests.bench.processes import Others
 from tests.bench.profiling import profile
 from tests.bench.scenarios import peers, rate, scale, start, statuses, workers
 
@@ -50,7 +52,9 @@ def main() -> None:
         return
     sections = []
     for name in names:
-        sections.append(SCENARIOS[name](args.rounds, Console(stderr=True)))
+        others = Others()
+        section = SCENARIOS[name](args.rounds, Console(stderr=True))
+        sections.append(replace(section, others=others.part()))
         show(sections[-1], console)
     console.print(machine())
     if args.write:

@@ -6,26 +6,22 @@ people write to both, in turns, so that only the size of the store differs.
 
 import asyncio
 import random
-from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final
 
-import redis.asyncio as aio
 from rich.console import Console
 
 from bot.lanes import PREFIX, Wire
 from bot.lanes.install import SHARDS
 from bot.people.addresses import Addresses
-from bot.people.directory import Directory
-from bot.settings import read_settings
+from bot.people.channels import list_channels
 from bot.store.database import Database
-from bot.store.secrets import SecretBox
 from handlers.ports import Channel
 from tests.bench import server
 from tests.bench.crowd import Crowd, Left, check, left_behind
 from tests.bench.driver import Driver, Measured, driving
 from tests.bench.figures import Section, Table, at_most, ratios, spread
-from tests.bench.load import NUMBER, Talk
+from tests.bench.load import Talk
 from tests.bench.processes import free_port, memory_mb, process, wait_for
 from tests.bench.stores import BenchStore, Ground, bench_ground
 
@@ -160,7 +156,7 @@ def _model(ground: Ground) -> tuple[Crowd, Left]:
                 raise SystemExit(f"the models were not answered: {driver.faults}")
             run = driver.run
         ground.store.settle()
-    channel, addresses = asyncio.run(_directory(ground, environment))
+    channel, addresses = asyncio.run(_directory(ground))
     real = left_behind(ground.store, addresses, channel, run=run)
     if len(real) != MODELS:
         raise SystemExit(f"{len(real)} conversations were left by {MODELS} people")
@@ -169,20 +165,15 @@ def _model(ground: Ground) -> tuple[Crowd, Left]:
     return crowd, real[0]
 
 
-async def _directory(ground: Ground, environment: Mapping[str, str]) -> tuple[Channel, Addresses]:
+async def _directory(ground: Ground) -> tuple[Channel, Addresses]:
     """The number that people write to, and who knows where their addresses lie."""
-    settings = read_settings(environment)
-    async with (
-        Database.open(ground.postgres.app) as database,
-        aio.from_url(ground.store.url) as client,
-    ):
-        directory = Directory(database, client, SecretBox(settings.keys))
-        await directory.load()
-    channel = directory.channel_by_number(NUMBER)
-    assert channel is not None
+    async with Database.open(ground.postgres.app) as database:
+        [sealed] = await list_channels(database)
+        async with database.system() as connection:
+            pepper = await connection.fetchval("SELECT pepper FROM smarterbot.installation")
     wire = await Wire.open(ground.store.url)
-    await wire.close()
-    return channel, Addresses(wire, pepper=directory.pepper, shards=SHARDS)
+    await wire.close()  # they are asked for places only
+    return sealed.channel, Addresses(wire, pepper=pepper, shards=SHARDS)
 
 
 def _fill(crowd: Crowd, store: BenchStore, people: int) -> dict[str, float]:
