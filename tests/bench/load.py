@@ -277,8 +277,8 @@ def _status(person: str, ref: str, sent: str, what: str) -> dict[str, Any]:
     }
 
 
-def message(person: str, n: int, words: str) -> bytes:
-    return _webhook([_contact(person)], "messages", [_text(person, n, words)])
+def message(person: str, n: int, words: str = "") -> bytes:
+    return _webhook([_contact(person)], "messages", [_text(person, n, words or f"hola {n}")])
 
 
 def status(taken: "Taken", what: str) -> bytes:

@@ -250,7 +250,7 @@ async def under(target: Target, *attacks: Attack) -> AsyncIterator[None]:
 
 async def served(target: Target, *, per_s: int, seconds: float) -> list[float]:
     """Meta posts at this rate, come what may; the latencies, counted from when each was due."""
-    meta = Meta(target.port, PATH)
+    meta = Meta(target.port)
     latencies: list[float] = []
     start = time.monotonic() + 0.1
 
@@ -261,7 +261,7 @@ async def served(target: Target, *, per_s: int, seconds: float) -> list[float]:
         latencies.append(time.monotonic() - due)
 
     await asyncio.gather(*(post(n) for n in range(int(per_s * seconds))))
-    assert meta.repeats == 0
+    assert meta.refused == 0
     for client in meta.idle:
         assert client.transport is not None
         client.transport.abort()
