@@ -22,7 +22,7 @@ from bot.engine.conversation import decode, encode
 from bot.lanes import PREFIX
 from bot.lanes.install import SHARDS
 from bot.lanes.lanes import SEEN_TTL_S
-from bot.lanes.wire import Arg, _packed
+from bot.lanes.line import Arg, packed
 from bot.people.addresses import Addresses, addresses_of, conversation_of
 from flows.values.ids import ContactId
 from handlers.events import Sender
@@ -244,7 +244,7 @@ class _Pipe:
             ("EXPIRE", key, SEEN_TTL_S, "NX") for name, key in self._commands if name == "SADD"
         ]
         self._commands.clear()
-        self._socket.sendall(b"".join(map(_packed, commands)))
+        self._socket.sendall(b"".join(map(packed, commands)))
         answered = 0
         while answered < len(commands):
             self._reader.feed(self._socket.recv(1 << 16))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bot.embedded.process import _die_with_parent
+from bot.embedded.process import die_with_parent
 
 START_S: Final = 60.0
 STOP_S: Final = 15.0
@@ -118,7 +118,7 @@ def process(
 
 def die_with_us() -> Callable[[], None] | None:
     """For `preexec_fn`: whatever ends us, nothing that we started goes on."""
-    return _die_with_parent(signal.SIGTERM)
+    return die_with_parent(signal.SIGTERM)
 
 
 def on(cores: Sequence[int], command: Sequence[str]) -> list[str]:
