@@ -6,7 +6,7 @@ chore itself must bear that.
 
 from typing import Final
 
-from bot.lanes import PREFIX, Wire
+from bot.lanes import PREFIX, Script, Wire
 
 HOLD_S: Final = 10.0  # a holder that vanished keeps the others from the chore for so long
 
@@ -18,6 +18,7 @@ class Rota:
         self._wire = wire
         self._hold_ms = round(hold_s * 1000)
         self._key = f"{PREFIX}rota:{chore}"
+        self._turn = Script.read("bot.engine", "turn")
 
     async def take(self) -> bool:
         """Whether it is ours now, for `hold_s` at most.
@@ -25,8 +26,7 @@ class Rota:
         Raises:
             StoreLostError: the store does not answer.
         """
-        reply = await self._wire.call("SET", self._key, b"", "NX", "PX", self._hold_ms)
-        return reply is not None
+        return await self._wire.script(self._turn, (self._key,), (self._hold_ms,)) == 1
 
     def pass_on(self, *, after_s: float) -> None:
         """We have done it; somebody may take it in a while, 0 = at once."""

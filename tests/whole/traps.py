@@ -305,7 +305,7 @@ class _StoreTalk:
         while (end := _frame_end(self._asked, at)) is not None:
             raw, at = bytes(self._asked[at:end]), end
             words = _words(raw)
-            if words[0] in (b"HELLO", b"SUBSCRIBE"):
+            if words[0] == b"SUBSCRIBE" or words[:2] == [b"HELLO", b"3"]:
                 self._plain = True
                 forward(raw + bytes(self._asked[at:]))
                 return

@@ -22,12 +22,13 @@ local function now_ms(shift)
   return t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(shift)
 end
 
--- A number that was never given before, in ms since the epoch or just after the last one. A failover takes the
--- shard back by what the replica had not heard yet; a mere counter would then give the same numbers again, and a
--- worker or a status of before would be taken for one of after.
+-- A number that was never given before, in tenths of a ms since the epoch or just after the last one. A failover takes
+-- the shard back by what the replica had not heard yet; a mere counter would then give the same numbers again, and a
+-- worker or a status of before would be taken for one of after. Finer than that, Lua would no longer write it in full.
 local function number(box)
   local last = tonumber(redis.call('HGET', box, '#') or 0)
-  local n = math.max(last + 1, now_ms(0))
+  local t = redis.call('TIME')
+  local n = math.max(last + 1, t[1] * 10000 + math.floor(t[2] / 100))
   redis.call('HSET', box, '#', n)
   return n
 end

@@ -43,3 +43,11 @@ async def test_whoever_vanishes_holds_a_chore_for_a_while_only(wire: Wire) -> No
     assert await Rota(wire, "sweep", hold_s=0.05).take()
 
     await until(Rota(wire, "sweep").take, within_s=5)
+
+
+async def test_a_full_store_keeps_nobody_from_emptying_it(wire: Wire) -> None:
+    await wire.call("CONFIG", "SET", "maxmemory", 1)
+    try:
+        assert await Rota(wire, "journal").take()
+    finally:
+        await wire.call("CONFIG", "SET", "maxmemory", 0)
