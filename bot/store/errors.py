@@ -14,6 +14,7 @@ UNAVAILABLE: Final = (
     OSError,
     asyncpg.IdleInTransactionSessionTimeoutError,  # we stood still in a transaction, for too long
     asyncpg.InterfaceError,  # the connection was lost under a query
+    asyncpg.InternalClientError,  # or between two of them: asyncpg has read the farewell, and not the end
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -311,3 +312,31 @@ async def test_a_transaction_that_stands_still_is_ended_and_its_locks_with_it(
 
     async with database._pool.acquire() as session:
         assert await session.fetchval(ask) == "0"
+
+
+async def test_a_server_that_says_farewell_to_a_new_connection_is_unavailable(
+    stores_folder: Path,
+) -> None:
+    """A backend whose postmaster was killed tells it whenever it notices, also before we have asked for anything."""
+
+    def told(kind: bytes, body: bytes) -> bytes:
+        return kind + (len(body) + 4).to_bytes(4) + body
+
+    farewell = (
+        b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+        hello = told(b"R", bytes(4)) + told(b"S", b"server_version\x0016.0\0") + told(b"Z", b"I")
+        writer.write(hello + told(b"E", farewell))
+        await reader.read()
+        writer.close()
+
+    async with (
+        await asyncio.start_unix_server(serve, stores_folder / ".s.PGSQL.5432"),
+        Database.open(f"postgresql://app@/db?host={stores_folder}") as database,
+    ):
+        with pytest.raises(UNAVAILABLE):
+            async with database.system():
+                pass
