@@ -72,6 +72,10 @@ class Intake(Protocol):
         """
         ...
 
+    def turned_away(self) -> None:
+        """Something genuine was refused unread, to be repeated: there may have been statuses in it."""
+        ...
+
 
 # ------------------------------------------------------------------ serving
 

@@ -69,6 +69,11 @@ class Intake:
                 self._on_refused_statuses()
             raise StoreDownError("the lanes cannot take anything now") from lost
 
+    def turned_away(self) -> None:
+        """See `handlers.ports.Intake.turned_away`."""
+        self._metrics.count("intake_refused", "unread")
+        self._on_refused_statuses()
+
     # -------------------------------------------------------------- messages
 
     async def _message(self, arrival: Arrival) -> None:

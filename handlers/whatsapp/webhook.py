@@ -131,6 +131,7 @@ class WhatsAppWebhook:
             return self._refuse(401, "signature")
         size = max(len(body), HEARING_BYTES_LEAST)
         if self._hearing + size > HEARING_BYTES_MAX:
+            self._intake.turned_away()
             return self._refuse(503, "busy")
         self._hearing += size
         try:

@@ -56,6 +56,10 @@ class Ear:
         """Cleared, it keeps everybody waiting, as a store does that hangs."""
         self.answers.set()
         self.waiting = 0
+        self.away = 0
+
+    def turned_away(self) -> None:
+        self.away += 1
 
     async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
         self.calls += 1

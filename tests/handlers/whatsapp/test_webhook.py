@@ -119,6 +119,7 @@ async def test_what_is_too_much_at_once_is_refused_and_may_come_again(
 
     assert await post(client, body) == 503
     assert counts.counted["whatsapp_webhook_refused", "busy"] == 1
+    assert ear.away == 1
 
     ear.answers.set()
     assert await asyncio.gather(*waiting) == [200] * fit
