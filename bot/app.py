@@ -124,7 +124,14 @@ async def running(
         directory = Directory(database, wire, box)
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
-        health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=lanes.set_back)
+        rota = Rota(wire, "journal")
+
+        async def on_set_back(ms: int) -> None:
+            await lanes.set_back(ms)
+            # The store would keep the rota's mark until the time that it was to end at.
+            rota.pass_on(after_s=0)
+
+        health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
         journal = Journal(lanes, database)
 
         # ------------------------------------------------------- outer systems
@@ -206,7 +213,7 @@ async def running(
             owned: list[asyncio.Task[object]] = [tasks.create_task(_forever(directory.run()))]
             if works:
                 owned.append(tasks.create_task(_forever(runner.run())))
-                owned.append(tasks.create_task(_forever(journal.run(Rota(wire, "journal")))))
+                owned.append(tasks.create_task(_forever(journal.run(rota))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"

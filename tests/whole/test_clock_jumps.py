@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import redis.asyncio as redis
 
 from bot.clock import Clock
 from bot.embedded.stores import Stores
+from bot.lanes import PREFIX
 from tests.echo import echo_book
 from tests.whole.conftest import Whole, whole_server
 from tests.whole.people import until
@@ -81,6 +83,22 @@ async def test_a_clock_is_set_while_messages_are_on_their_way(whole: Whole, jump
         town.write(person)
     await answered(town, within_s=5)
     assert town.verdict().is_clean, town.verdict()
+
+
+@pytest.mark.parametrize("whole", [Clock], ids=["everywhere"], indirect=True)
+async def test_after_a_jump_back_the_journal_goes_on(whole: Whole) -> None:
+    """The store keeps a mark that was to expire until its clock has caught up."""
+    town = Town(whole.emulator)
+    async with redis.from_url(whole.stores.redis_url) as store:
+        await store.set(f"{PREFIX}rota:journal", "somebody", px=HOUR_MS)
+    whole.server.clock.shift(-HOUR_MS)
+    town.write(town.join())
+    await answered(town, within_s=10)
+
+    async def written() -> bool:
+        return (await whole.server.lanes.depths()).journal == 0
+
+    await until(written, within_s=10, what="the journal")
 
 
 @pytest.mark.parametrize("whole", [Clock], ids=["everywhere"], indirect=True)
