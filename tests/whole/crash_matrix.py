@@ -256,6 +256,8 @@ async def strike(
         await machine.start()
         caught_up_ms = await site.answers(town, before)
     next_ms = await _next_reply(site, struck_ms)
+    gone = [server.name for server in site.servers if not server.is_running]
+    assert not gone, f"{gone} ended because {machine.name} was killed\n{site.tails()}"
     return Trial((next_ms - struck_ms) / 1000, max(0, caught_up_ms - struck_ms) / 1000)
 
 
