@@ -198,16 +198,25 @@ class StoreCluster:
         """Until every node that runs finds every slot served, and every replica follows its primary."""
         _until(lambda: all(self._is_well(node) for node in self.nodes if node.is_running))
 
+    def until_all_are_served(self) -> None:
+        """Until replicas have taken over what their primaries left."""
+        up = {node.port for node in self.nodes if node.is_running}
+        _until(lambda: {port for _, _, port in self._ranges()} <= up)
+
     def id(self, node: StoreServer) -> str:
         return str(node.ask("CLUSTER", "MYID"))
 
     def owner(self, slot: int) -> StoreServer:
         """The primary that serves a slot, as the first node that runs has it."""
+        [owner] = [port for first, last, port in self._ranges() if first <= slot <= last]
+        return next(node for node in self.nodes if node.port == owner)
+
+    def _ranges(self) -> list[tuple[int, int, int]]:
+        """First slot, last slot, port of the primary."""
         asked = next(node for node in self.nodes if node.is_running)
         ranges = asked.ask("CLUSTER", "SLOTS")
         assert isinstance(ranges, list)
-        [port] = [primary[1] for first, last, primary, *_ in ranges if first <= slot <= last]
-        return next(node for node in self.nodes if node.port == port)
+        return [(first, last, primary[1]) for first, last, primary, *_ in ranges]
 
     async def move(self, key: str) -> None:
         """Give the slot of a key to the next node, as Valkey 9 does it: copied behind the scenes, handed over at once."""

@@ -278,6 +278,7 @@ async def test_a_replica_is_no_store(store: Replicated) -> None:
         await Wire.open(store.replica.url)
 
 
+@pytest.mark.nightly
 async def test_a_primary_that_is_replaced_in_good_health_is_left_at_once() -> None:
     """For some ten seconds more it takes writes, which are lost when it is made a replica."""
     with replicated() as (store, _):

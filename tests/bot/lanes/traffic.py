@@ -7,6 +7,7 @@ by the people, and left to the lease by the workers.
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -83,20 +84,27 @@ class Traffic:
     async def flows(self, count: int) -> None:
         """Until so many more messages have been acknowledged."""
         goal = self.truth.total + count
-        async with asyncio.timeout(SETTLED_WITHIN_S):
-            while self.truth.total < goal:
-                self._raise_what_broke()
-                await asyncio.sleep(AGAIN_S)
+        await self._until(lambda: self.truth.total >= goal)
 
     async def settle(self) -> Truth:
         """People stop writing; everything that is there is worked off."""
         self._stopping = True
-        await asyncio.gather(*self._tasks[: len(self._people)])
         async with asyncio.timeout(SETTLED_WITHIN_S):
+            await asyncio.gather(*self._tasks[: len(self._people)])
             while not await self._is_quiet():
-                self._raise_what_broke()
-                await asyncio.sleep(AGAIN_S)
+                await self._until(lambda: True)
         return self.truth
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Many tasks bring it about together; one that broke is told at once."""
+        async with asyncio.timeout(SETTLED_WITHIN_S):
+            while True:
+                for task in self._tasks:
+                    if task.done() and not task.cancelled() and (error := task.exception()):
+                        raise error
+                await asyncio.sleep(AGAIN_S)
+                if is_so():
+                    return
 
     async def _is_quiet(self) -> bool:
         """No lane has an item; those that rest count, too."""
@@ -106,11 +114,6 @@ class Traffic:
         except StoreLostError:
             return False
         return not any(view.waiting for view in views)
-
-    def _raise_what_broke(self) -> None:
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()):
-                raise error
 
     # ---------------------------------------------------------- who is about
 
