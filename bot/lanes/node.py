@@ -50,6 +50,8 @@ class Node:
         self._waiting: list[Pending] = []
         self._keeper: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self._closed = ""
+        """Why, once it is."""
 
     async def open(self) -> None:
         """Connect, once.
@@ -90,6 +92,10 @@ class Node:
         """Send it now, or after the attempt to connect that is under way, or about to be; it fails with that attempt."""
         if self.line is not None:
             self.line.send(pending)
+        elif self._closed:
+            fail(pending.future, StoreLostError(self._closed))
+        elif len(self._waiting) >= self._manner.pending_max:
+            fail(pending.future, StoreLostError("too much is waiting for the store"))
         else:
             self._waiting.append(pending)
             self._hurry.set()
@@ -97,6 +103,7 @@ class Node:
 
     async def close(self, why: str) -> None:
         """What waits for a reply fails."""
+        self._closed = why
         line, self.line = self.line, None
         if line is not None:
             line.close(why)
