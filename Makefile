@@ -49,7 +49,7 @@ golden: install  ## rewrite the drawings and the list of shipped states; review 
 	@.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt fastapi httptools py-spy pywa uvicorn uvloop
 	@touch $@
 
-bench: install .venv-bench/.installed  ## ratios against peers in one interleaved run; ARGS="--rounds 5 --write"
+bench: install .venv-bench/.installed  ## what it costs, bears and weighs; ARGS="--only rate,scale --rounds 5 --write", "--profile"
 	@$(PY) -m tests.bench.run $(ARGS)
 
 clean:  ## everything that was made here

@@ -19,6 +19,7 @@ from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, running_stores
 from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
+from bot.engine.journal import PARTS as JOURNAL_PARTS
 from bot.engine.journal import Journal
 from bot.engine.limits import Limits
 from bot.engine.rota import Rota
@@ -124,12 +125,13 @@ async def running(
         directory = Directory(database, wire, box)
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
-        rota = Rota(wire, "journal")
+        rotas = [Rota(wire, f"journal-{part}") for part in range(JOURNAL_PARTS)]
 
         async def on_set_back(ms: int) -> None:
             await lanes.set_back(ms)
-            # The store would keep the rota's mark until the time that it was to end at.
-            rota.pass_on(after_s=0)
+            # The store would keep their marks until the time that they were to end at.
+            for rota in rotas:
+                rota.pass_on(after_s=0)
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
         journal = Journal(lanes, database)
@@ -213,7 +215,8 @@ async def running(
             owned: list[asyncio.Task[object]] = [tasks.create_task(_forever(directory.run()))]
             if works:
                 owned.append(tasks.create_task(_forever(runner.run())))
-                owned.append(tasks.create_task(_forever(journal.run(rota))))
+                for part, rota in enumerate(rotas):
+                    owned.append(tasks.create_task(_forever(journal.run(rota, part))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"

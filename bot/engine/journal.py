@@ -37,6 +37,8 @@ from handlers.journal import (
 
 LINES_MAX: Final = 100
 """Lines of one shard that are read at once."""
+PARTS: Final = 4
+"""Of the shards, each written by one process at a time: one writer alone would be a limit for all."""
 PAUSE_S: Final = 1.0
 REST_S: Final = 0.4
 """Nobody writes for so long after a pass: shorter than the shortest pause."""
@@ -81,15 +83,20 @@ class Journal:
         self._sleep = sleep
         self._jitter = jitter
 
-    async def run(self, rota: Rota) -> NoReturn:
+    async def run(self, rota: Rota, part: int) -> NoReturn:
         """Write what is there, again and again, when it is our turn. An outage of either side is waited for.
 
-        Several writers at once would do no harm, but each would ask every shard and write much of the same.
+        Several writers of one shard would do no harm, but each would ask for and write much of the same.
+
+        Args:
+            rota: of the processes, for this part.
+            part: which of `PARTS` parts of the shards.
         """
+        shards = range(part, self._lanes.shards, PARTS)
         wait_s = PAUSE_S
         while True:
             try:
-                more = await self._pass(rota)
+                more = await self._pass(rota, shards)
             except (*UNAVAILABLE, StoreLostError) as error:
                 wait_s = min(wait_s * 2, BACKOFF_MAX_S)
                 log.warning("journal.waits", error=type(error).__name__, wait_s=wait_s)
@@ -104,13 +111,13 @@ class Journal:
             # Each process at moments of its own, so that they take turns.
             await self._sleep(wait_s * (0.5 + self._jitter()))
 
-    async def _pass(self, rota: Rota) -> bool:
+    async def _pass(self, rota: Rota, shards: range) -> bool:
         """Write what is there, if it is our turn; answers whether to go on at once."""
         if not await rota.take():
             return False
         rest_s = 0.0  # after an error somebody else may try
         try:
-            _, more = await self._drain()
+            _, more = await self._drain(shards)
             rest_s = 0.0 if more else REST_S
         finally:
             rota.pass_on(after_s=rest_s)
@@ -143,12 +150,11 @@ class Journal:
             bot.store.errors.UNAVAILABLE: PostgreSQL is down; nothing was dropped.
             RoleError, asyncpg.PostgresError: it refuses us, not the lines; nothing was dropped.
         """
-        lines, _ = await self._drain()
+        lines, _ = await self._drain(range(self._lanes.shards))
         return lines
 
-    async def _drain(self) -> tuple[int, bool]:
-        """As `drain_once`; also whether a shard may hold more than was read of it."""
-        shards = range(self._lanes.shards)
+    async def _drain(self, shards: range) -> tuple[int, bool]:
+        """As `drain_once`, of these shards; also whether one may hold more than was read of it."""
         read = await asyncio.gather(
             *(self._lanes.read_journal(shard, self._lines_max) for shard in shards)
         )

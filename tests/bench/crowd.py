@@ -38,7 +38,7 @@ Entry = tuple[str, bytes, bytes]
 """Key, field or member, value or score."""
 
 # What is kept once for all people; anything else is kept for each.
-SHARED: Final = ("directory", "install", "intake", "kinds", "limit:")
+SHARED: Final = ("directory", "install", "intake", "kinds", "limit:", "rota:")
 SHARED_FIELDS: Final = (b"#", b"trimmed")
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
-from bot.engine.journal import BACKOFF_MAX_S, PAUSE_S, Journal
+from bot.engine.journal import BACKOFF_MAX_S, PARTS, PAUSE_S, Journal
 from bot.engine.rota import Rota
 from bot.lanes import PREFIX, Lanes, StoreLostError, Wire
 from bot.people.channels import add_channel
@@ -39,6 +39,7 @@ from handlers.journal import (
 from handlers.ports import Channel
 
 SHARDS = 4
+PART = 0  # that shard 0 belongs to
 AT_S = 1_795_000_000
 AT = datetime.fromtimestamp(AT_S, UTC)
 
@@ -442,7 +443,9 @@ async def test_an_outage_is_waited_for_longer_and_longer(lanes: Lanes, wire: Wir
 
     async with Database.open("postgresql://nobody@/x?host=/tmp/no-such-folder") as away:
         with pytest.raises(EnoughError):
-            await Journal(lanes, away, sleep=sleep, jitter=lambda: 0.5).run(Rota(wire, "journal"))
+            await Journal(lanes, away, sleep=sleep, jitter=lambda: 0.5).run(
+                Rota(wire, "journal"), PART
+            )
 
     assert waits == [2, 4, 8, 16, BACKOFF_MAX_S, BACKOFF_MAX_S, BACKOFF_MAX_S]
 
@@ -459,7 +462,9 @@ async def test_after_an_outage_it_goes_on_at_its_pace(
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        await Journal(lanes, firms, sleep=sleep, jitter=lambda: 0.5).run(Rota(wire, "journal"))
+        await Journal(lanes, firms, sleep=sleep, jitter=lambda: 0.5).run(
+            Rota(wire, "journal"), PART
+        )
 
     assert waits == [PAUSE_S, PAUSE_S]
     assert await left(lanes) == 0
@@ -478,10 +483,26 @@ async def test_processes_take_turns(lanes: Lanes, wire: Wire, firms: Database) -
         rota.pass_on(after_s=0)
 
     with pytest.raises(EnoughError):
-        await Journal(lanes, firms, sleep=sleep).run(rota)
+        await Journal(lanes, firms, sleep=sleep).run(rota, PART)
 
     assert looks == [1, 0], "what another was about to write was left to it"
     assert not await rota.take(), "after a pass nobody writes for a while"
+
+
+async def test_the_parts_together_are_all_shards(lanes: Lanes, wire: Wire, firms: Database) -> None:
+    for shard in range(SHARDS):
+        await write(wire, replace(TURN, turn=shard + 1, heard=(), said=()), shard=shard)
+
+    async def sleep(_wait_s: float) -> None:
+        raise EnoughError
+
+    looks = []
+    for part in range(PARTS):
+        with pytest.raises(EnoughError):
+            await Journal(lanes, firms, sleep=sleep).run(Rota(wire, f"journal-{part}"), part)
+        looks.append(await left(lanes))
+
+    assert looks == [3, 2, 1, 0]
 
 
 async def test_whoever_cannot_write_lets_another_try(lanes: Lanes, wire: Wire) -> None:
@@ -492,7 +513,7 @@ async def test_whoever_cannot_write_lets_another_try(lanes: Lanes, wire: Wire) -
     await write(wire, TURN)
     async with Database.open("postgresql://nobody@/x?host=/tmp/no-such-folder") as away:
         with pytest.raises(EnoughError):
-            await Journal(lanes, away, sleep=sleep).run(rota)
+            await Journal(lanes, away, sleep=sleep).run(rota, PART)
 
     assert await rota.take()
 
