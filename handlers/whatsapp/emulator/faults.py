@@ -1,6 +1,8 @@
 """The faults that can be switched on, for each number."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
 from typing import Final
 
 import msgspec
@@ -30,6 +32,8 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Switch: a status is never posted."""
     statuses_first: int = 0
     """Switch: the statuses of a send arrive before its answer."""
+    overtaken: int = 0
+    """Switch: a webhook is held for a moment, so that those behind it arrive first."""
     reorder: int = 0
     """Amount: this many updates are held and then posted last first, each in a webhook of its own."""
     batch: int = 0
@@ -65,6 +69,10 @@ class Board:
 
     def __init__(self, on_change: Callable[[NumberId, Faults], None] | None = None) -> None:
         self._faults: dict[NumberId, Faults] = {}
+        self._shares: dict[tuple[NumberId, str], float] = {}
+        self._dice = Random()  # noqa: S311 - no secret hangs on it
+        self.happened: Counter[str] = Counter()
+        """How often switches were on that are on now and then."""
         self._on_change = on_change
 
     def of(self, number: NumberId) -> Faults:
@@ -82,15 +90,26 @@ class Board:
             self._on_change(number, faults)
         return faults
 
+    def happen(self, number: NumberId, shares: Mapping[str, float], *, seed: int) -> None:
+        """Let each of these switches be on now and then: for its share (0 to 1) of all times that it is asked for."""
+        self._dice = Random(seed)  # noqa: S311 - no secret hangs on it
+        self._shares.update({(number, switch): share for switch, share in shares.items()})
+
     def take(self, number: NumberId, switch: str) -> bool:
         """Whether the switch is on; a counted one is used up by asking."""
         left: int = getattr(self.of(number), switch)
         if left > 0:
             self.change(number, {switch: left - 1})
+        if left == 0 and (share := self._shares.get((number, switch))):
+            happens = self._dice.random() < share
+            self.happened[switch] += happens
+            return happens
         return left != 0
 
     def clear(self) -> None:
         self._faults.clear()
+        self._shares.clear()
+        self.happened.clear()
 
 
 _NONE: Final = Faults()

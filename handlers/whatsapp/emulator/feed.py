@@ -53,7 +53,14 @@ class Feed:
     def __init__(self) -> None:
         self._pages: set[asyncio.Queue[bytes | None]] = set()
 
+    @property
+    def is_read(self) -> bool:
+        """Whether any page is open: else nobody misses what is not told."""
+        return bool(self._pages)
+
     def tell(self, event: Event) -> None:
+        if not self._pages:
+            return
         line = b"data: " + msgspec.json.encode(event) + b"\n\n"
         for page in self._pages:
             if page.qsize() >= BEHIND_MAX:

@@ -23,6 +23,7 @@ from handlers.whatsapp.emulator.phones import Phones
 from handlers.whatsapp.emulator.sends import JSON, ReadReceipt, read_request
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.waits import Waits
+from handlers.whatsapp.emulator.witness import Witness
 from handlers.whatsapp.emulator.world import Number, NumberId, Send, World
 
 PAGE_OF_TEMPLATES: Final = 25  # Meta's default
@@ -33,13 +34,21 @@ class Graph:
     """Answers the bot."""
 
     def __init__(
-        self, *, world: World, phones: Phones, faults: Board, clock: Clock, waits: Waits
+        self,
+        *,
+        world: World,
+        phones: Phones,
+        faults: Board,
+        clock: Clock,
+        waits: Waits,
+        witness: Witness | None,
     ) -> None:
         self._world = world
         self._phones = phones
         self._faults = faults
         self._clock = clock
         self._waits = waits
+        self._witness = witness
 
     def routes(self) -> list[web.RouteDef]:
         version = r"/{version:v\d+\.\d+}"
@@ -64,6 +73,8 @@ class Graph:
                 return web.json_response({"success": True})
             return await self._send(request, number, asked)
         except GraphError as error:
+            if self._witness is not None:
+                self._witness.refused(number, error.code)
             return _refusal(error)
 
     async def _broken(self, number: NumberId) -> web.Response | None:
@@ -206,7 +217,8 @@ def _check_token(request: web.Request, *numbers: Number) -> None:
         if header.startswith("Bearer ")
         else request.query.get("access_token", "")
     )
-    if token not in {number.token for number in numbers}:
+    known = {number.token for number in numbers}
+    if token not in known and "" not in known:
         raise GraphError(190, "Invalid OAuth access token - Cannot parse access token")
 
 

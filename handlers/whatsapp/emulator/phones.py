@@ -11,6 +11,7 @@ from handlers.whatsapp.emulator.feed import Changed, ChatChanged, Feed
 from handlers.whatsapp.emulator.updates import Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
 from handlers.whatsapp.emulator.webhooks import Webhooks
+from handlers.whatsapp.emulator.witness import Witness
 from handlers.whatsapp.emulator.world import Accepted, Message, NumberId, PersonId, Status, World
 
 STATUSES_FIRST_S: Final = 5.0  # for how long an answer waits for its statuses to be taken
@@ -38,6 +39,7 @@ class Phones:
         waits: Waits,
         chores: Chores,
         pace: Pace,
+        witness: Witness | None,
     ) -> None:
         self._world = world
         self._webhooks = webhooks
@@ -46,6 +48,7 @@ class Phones:
         self._waits = waits
         self._chores = chores
         self._pace = pace
+        self._witness = witness
 
     def write(
         self,
@@ -78,12 +81,12 @@ class Phones:
 
     def receive(self, accepted: Accepted) -> None:
         """A message of the business is on its way to the person: its statuses follow."""
-        self.tell(accepted.message)
+        self._arrive(accepted.message)
         self._chores.begin(self._travel(accepted, asyncio.Event()))
 
     async def receive_at_once(self, accepted: Accepted) -> None:
         """As `receive`, but return only when the bot has had the statuses, or does not take them."""
-        self.tell(accepted.message)
+        self._arrive(accepted.message)
         arrived = asyncio.Event()
         self._chores.begin(self._travel(accepted, arrived))
         try:
@@ -115,7 +118,13 @@ class Phones:
             self._feed.tell(ChatChanged(self._world.summary(number, marked.person)))
 
     def tell(self, message: Message) -> None:
-        self._feed.tell(Changed(message, self._world.summary(message.number, message.person)))
+        if self._feed.is_read:
+            self._feed.tell(Changed(message, self._world.summary(message.number, message.person)))
+
+    def _arrive(self, message: Message) -> None:
+        if self._witness is not None:
+            self._witness.accepted(message)
+        self.tell(message)
 
     async def _travel(self, accepted: Accepted, arrived: asyncio.Event) -> None:
         wamid = accepted.message.wamid

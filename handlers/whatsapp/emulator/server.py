@@ -19,7 +19,8 @@ from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.updates import Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
 from handlers.whatsapp.emulator.webhooks import Retries, Webhooks
-from handlers.whatsapp.emulator.world import Number, World
+from handlers.whatsapp.emulator.witness import Witness
+from handlers.whatsapp.emulator.world import Memory, Number, World
 
 SHUTDOWN_S: Final = 2.0  # for answers that a fault holds back
 PAGE: Final = Path(__file__).with_name("page")
@@ -55,6 +56,8 @@ class Emulator:
         clock: the time of everything here.
         on_shift: moves `clock`, and the bot's clock if that is another one; without it the time cannot be moved.
         salt: part of every wamid, so that those of another run are never met again; random when empty.
+        memory: how much of the past is kept.
+        witness: is told what passes.
     """
 
     def __init__(
@@ -69,8 +72,10 @@ class Emulator:
         pace: Pace = Pace(),  # noqa: B008 - frozen
         retries: Retries = Retries(),  # noqa: B008 - frozen
         salt: str = "",
+        memory: Memory = Memory(),  # noqa: B008 - frozen
+        witness: Witness | None = None,
     ) -> None:
-        self.world = World(numbers, templates, salt=salt or secrets.token_hex(4))
+        self.world = World(numbers, templates, salt=salt or secrets.token_hex(4), memory=memory)
         self._feed = Feed()
         self.faults = Board(on_change=self._feed.tell_faults)
         self._chores = Chores()
@@ -85,6 +90,7 @@ class Emulator:
             chores=self._chores,
             retries=retries,
             on_taken=self._taken,
+            witness=witness,
         )
         self.phones = Phones(
             world=self.world,
@@ -94,9 +100,15 @@ class Emulator:
             waits=self._waits,
             chores=self._chores,
             pace=pace,
+            witness=witness,
         )
         self._graph = Graph(
-            world=self.world, phones=self.phones, faults=self.faults, clock=clock, waits=self._waits
+            world=self.world,
+            phones=self.phones,
+            faults=self.faults,
+            clock=clock,
+            waits=self._waits,
+            witness=witness,
         )
         self._control = Control(
             world=self.world,
@@ -120,8 +132,13 @@ class Emulator:
 
     def mount(self, app: web.Application) -> None:
         """Add the routes (page at `/`, `/api`, `/v26.0/…`) and the emulator's life to an application."""
-        app.add_routes([*self._graph.routes(), *self._control.routes(), *_page_routes()])
+        app.add_routes([*self._control.routes(), *_page_routes()])
         app.on_shutdown.append(self._stop_pages)
+        self.mount_graph(app)
+
+    def mount_graph(self, app: web.Application) -> None:
+        """Only what the bot needs: nobody else can have anything signed, or look on."""
+        app.add_routes(self._graph.routes())
         app.cleanup_ctx.append(self._life)
 
     def application(self) -> web.Application:
@@ -162,9 +179,17 @@ class Emulator:
 
 
 @asynccontextmanager
-async def serving(emulator: Emulator, *, host: str, port: int) -> AsyncIterator[str]:
-    """Serve the emulator by itself; gives its address. Port 0 takes a free one."""
-    runner = web.AppRunner(emulator.application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+async def serving(
+    emulator: Emulator, *, host: str, port: int, graph_only: bool = False
+) -> AsyncIterator[str]:
+    """Serve the emulator by itself; gives its address. Port 0 takes a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    app = web.Application()
+    (emulator.mount_graph if graph_only else emulator.mount)(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

@@ -6,6 +6,7 @@ other, unless the `reorder` fault is on. Statuses, and the messages of different
 
 import asyncio
 import hmac
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from handlers.ports import Clock
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.updates import UPDATES_MAX, Update, envelope
 from handlers.whatsapp.emulator.waits import Chores, Waits
+from handlers.whatsapp.emulator.witness import NO_ANSWER, Witness
 from handlers.whatsapp.emulator.world import Number, NumberId, PersonId
 
 POST_TIMEOUT_S: Final = 10.0  # ours: Meta does not say how long it waits
-POSTS_MAX: Final = 32  # at the same moment; ours
+POSTS_MAX: Final = 100  # at the same moment; ours
 UNDER_WAY_MAX: Final = 50_000  # webhooks; what comes beyond is lost and counted
 LINGER_MS: Final = 1_000  # how long an unfilled batch waits for company
+OVERTAKEN_MS: Final = 300  # how long a webhook is held that others overtake
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Webhooks:
         chores: Chores,
         retries: Retries,
         on_taken: Callable[[Update], None],
+        witness: Witness | None,
     ) -> None:
         self.callback_url = callback_url
         self.posted = Posted()
@@ -86,6 +90,7 @@ class Webhooks:
         self._chores = chores
         self._retries = retries
         self._on_taken = on_taken
+        self._witness = witness
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(POSTS_MAX)
         self._held: dict[NumberId, _Held] = {}
@@ -95,7 +100,9 @@ class Webhooks:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         timeout = aiohttp.ClientTimeout(total=POST_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with aiohttp.ClientSession(
+            timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             self._session = session
             try:
                 yield
@@ -189,11 +196,13 @@ class Webhooks:
                 await asyncio.wait(after)
             if delay_ms := self._faults.of(number).delay_ms:
                 await self._waits.during(delay_ms)
+            if self._faults.take(number, "overtaken"):
+                await self._waits.during(OVERTAKEN_MS)
             updates = [update for update, _ in parcel]
             body = envelope(self._numbers[number], updates)
             copies = 2 if self._faults.take(number, "duplicate") else 1
             lose_first = self._faults.take(number, "lose_first")
-            if await self._deliver(body, copies=copies, lose_first=lose_first):
+            if await self._deliver(body, updates, copies=copies, lose_first=lose_first):
                 for update in updates:
                     self._on_taken(update)
                 await self._again_in_other_company(number, updates)
@@ -212,12 +221,14 @@ class Webhooks:
             self._previous[number] = update
             if self._faults.take(number, "rebatch"):
                 both = [update, previous] if previous else [update]
-                await self._deliver(envelope(self._numbers[number], both))
+                await self._deliver(envelope(self._numbers[number], both), both)
 
     async def _carry_raw(self, body: bytes) -> None:
-        await self._deliver(body)
+        await self._deliver(body, ())
 
-    async def _deliver(self, body: bytes, *, copies: int = 1, lose_first: bool = False) -> bool:
+    async def _deliver(
+        self, body: bytes, updates: Sequence[Update], *, copies: int = 1, lose_first: bool = False
+    ) -> bool:
         """Post until every copy of an attempt is answered with 200; False when it was given up."""
         began_ms = self._clock.now_ms()
         rest_ms = self._retries.first_ms
@@ -231,25 +242,35 @@ class Webhooks:
                 break
             if attempt == 0 and lose_first:
                 continue
-            if all(await asyncio.gather(*(self._post(body) for _ in range(copies)))):
+            if all(await asyncio.gather(*(self._post(body, updates) for _ in range(copies)))):
                 self.posted.taken += 1
                 return True
         self.posted.given_up += 1
         return False
 
-    async def _post(self, body: bytes) -> bool:
+    async def _post(self, body: bytes, updates: Sequence[Update]) -> bool:
+        if self._witness is not None:
+            self._witness.posting(updates)
+        async with self._slots:
+            self.posted.posts += 1
+            started = time.perf_counter()
+            status = await self._exchange(body)
+        if self._witness is not None:
+            self._witness.answered(updates, status, time.perf_counter() - started)
+        return status == HTTPStatus.OK
+
+    async def _exchange(self, body: bytes) -> int:
+        """Post and answer the HTTP status, or `NO_ANSWER`."""
         assert self._session is not None, "post only while running"
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "facebookexternalua",
             "X-Hub-Signature-256": "sha256=" + hmac.new(self._app_secret, body, sha256).hexdigest(),
         }
-        async with self._slots:
-            self.posted.posts += 1
-            try:
-                async with self._session.post(
-                    self.callback_url, data=body, headers=headers, allow_redirects=False
-                ) as answer:
-                    return answer.status == HTTPStatus.OK
-            except (aiohttp.ClientError, TimeoutError, OSError):
-                return False
+        try:
+            async with self._session.post(
+                self.callback_url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return NO_ANSWER

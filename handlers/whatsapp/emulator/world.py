@@ -35,14 +35,21 @@ SERVICE_FREE_PER_MONTH: Final = 1_000  # Meta: service messages of each number, 
 SERVICE_BILLED_FROM_MS: Final = 1_790_812_800_000  # ... 2026-10-01T00:00Z
 
 PEOPLE_MAX: Final = 20_000
-BUBBLES_MAX: Final = 2_000  # of one chat
-LEDGER_MAX: Final = 200_000  # lines of what was taken and heard, over all chats
 
 Status = Literal["sent", "delivered", "read", "failed"]
 
 
 class WorldError(ValueError):
     """A person cannot do that, e.g. tap a button that is not there."""
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """How much a world remembers: the oldest is forgotten first."""
+
+    bubbles_max: int = 2_000
+    """Of one chat."""
+    ledger_max: int = 200_000
+    """Lines of what was taken and heard, over all chats."""
 
 
 # ------------------------------------------------------------------ who
@@ -57,7 +64,7 @@ class Number(Struct, frozen=True, kw_only=True):
     name: str
     """The verified name: what a person reads above the chat."""
     token: str
-    """The only Graph token that may use it."""
+    """The only Graph token that may use it; empty: any."""
     portfolio_id: str = "portfolio"
     """Business-scoped user ids are the same for all numbers of a portfolio and differ between portfolios."""
     per_s: int = 80
@@ -238,11 +245,17 @@ class World:
     """See the module. Every method that depends on the time is told it."""
 
     def __init__(
-        self, numbers: Iterable[Number], templates: Iterable[Template] = (), *, salt: str = ""
+        self,
+        numbers: Iterable[Number],
+        templates: Iterable[Template] = (),
+        *,
+        salt: str = "",
+        memory: Memory = Memory(),  # noqa: B008 - frozen
     ) -> None:
         """`salt` keeps the ids of one run apart from those of another."""
         self.numbers = {number.id: number for number in numbers}
         self._salt = salt
+        self._memory = memory
         self._seq = 0
         self._people_made = 0
         self._templates = {
@@ -619,10 +632,10 @@ class World:
     def _keep(self, message: Message, chat: _Chat) -> Message:
         self._messages[message.wamid] = message
         chat.bubbles.append(message.wamid)
-        if len(chat.bubbles) > BUBBLES_MAX:
+        if len(chat.bubbles) > self._memory.bubbles_max:
             del self._messages[chat.bubbles.popleft()]
         self._ledger.append(message)
-        if len(self._ledger) > LEDGER_MAX:
+        if len(self._ledger) > self._memory.ledger_max:
             self._ledger.popleft()
             self._forgotten += 1
         return message

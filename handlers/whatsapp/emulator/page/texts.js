@@ -128,6 +128,7 @@ export const TEXTS = {
     lose_first: "Primer intento perdido",
     lose_statuses: "Estados perdidos",
     statuses_first: "Estados antes de la respuesta",
+    overtaken: "Webhook adelantado por otros",
     reorder: "Desordenar de a",
     batch: "Agrupar de a",
     delay_ms: "Demora (ms)",

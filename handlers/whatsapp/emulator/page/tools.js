@@ -12,7 +12,7 @@ const ALWAYS = -1;
 
 const GROUPS = {
   hooks: {
-    switches: ["duplicate", "rebatch", "lose_first", "lose_statuses", "statuses_first"],
+    switches: ["duplicate", "rebatch", "lose_first", "lose_statuses", "statuses_first", "overtaken"],
     amounts: { reorder: 50, batch: 1000, delay_ms: 600_000 },
   },
   graph: {

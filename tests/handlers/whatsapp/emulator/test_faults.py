@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from handlers.whatsapp.emulator.faults import ALWAYS, Board, Faults
+from handlers.whatsapp.emulator.webhooks import OVERTAKEN_MS
 from tests.handlers.whatsapp.emulator.stage import (
     LUNA,
     SOL,
@@ -284,3 +285,33 @@ async def test_a_slow_answer_waits_for_its_time(stage: Stage) -> None:
     answer: Answer = sending.result()
     assert not answered_early
     assert answer.status == 200
+
+
+# ------------------------------------------------------------------ now and then
+
+
+def test_a_switch_may_be_on_for_a_share_of_all_times() -> None:
+    one, same = Board(), Board()
+    for board in (one, same):
+        board.happen(SOL.id, {"http_500": 0.25}, seed=3)
+
+    taken = [[board.take(SOL.id, "http_500") for _ in range(2_000)] for board in (one, same)]
+
+    assert taken[0] == taken[1]
+    assert sum(taken[0]) == pytest.approx(500, rel=0.15)
+    assert one.happened == {"http_500": sum(taken[0])}
+    assert not any(one.take(SOL.id, "reset") or one.take(LUNA.id, "http_500") for _ in range(100))
+
+
+async def test_an_overtaken_webhook_arrives_after_those_behind_it(stage: Stage) -> None:
+    ana, eva = await stage.person(), await stage.person("Eva", wa_id="56987654321")
+    await stage.faults(overtaken=1)
+
+    await stage.writes(ana, "first")
+    await stage.until_all_wait()
+    await stage.writes(eva, "second")
+    overtaking = texts(await stage.hears())
+    await stage.shift(OVERTAKEN_MS)
+
+    assert overtaking == ["second"]
+    assert texts(await stage.hears()) == ["first"]

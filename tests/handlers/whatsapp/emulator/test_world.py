@@ -15,6 +15,7 @@ from handlers.whatsapp.emulator.world import (
     SERVICE_BILLED_FROM_MS,
     SERVICE_FREE_PER_MONTH,
     WINDOW_MS,
+    Memory,
     Person,
     Price,
     Send,
@@ -307,3 +308,16 @@ def test_the_truth_tells_order_and_duplicates_of_each_person() -> None:
     assert [line.text for line in pair.heard] == ["uno"]
     assert [line.opaque for line in pair.taken] == ["i-1", "i-2", "i-1"]
     assert pair.duplicates == {"i-1": 2}
+
+
+def test_the_oldest_is_forgotten_first() -> None:
+    world = World([SOL], memory=Memory(bubbles_max=2, ledger_max=3))
+    ana = world.add_person("Ana", wa_id=ANA)
+
+    heard = [world.hear(SOL.id, ana.id, Text(word), now_ms=NOW_MS) for word in "abcde"]
+
+    assert world.messages(SOL.id, ana.id) == tuple(heard[3:])
+    assert world.message(heard[0].wamid) is None
+    truth = world.truth()
+    assert (truth.heard, truth.forgotten) == (5, 2)
+    assert [line.text for line in truth.pairs[0].heard] == ["c", "d", "e"]
