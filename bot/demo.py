@@ -1,10 +1,16 @@
-"""Development: a demo firm, its number, and the emulator that plays Meta and the phones."""
+"""Development: a demo firm, its number, and the emulator that plays Meta and the phones.
 
+python -m bot.demo THROUGHPUT     the demo firm's server alone, settings from the environment, for `smarterbot loadtest`
+"""
+
+import asyncio
 import secrets
+import sys
 from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
+import msgspec
 from aiohttp import web
 
 from bot.clock import Clock
@@ -13,7 +19,7 @@ from bot.lanes import Wire
 from bot.people.channels import add_channel, list_channels
 from bot.people.directory import publish_directory
 from bot.people.tenants import add_tenant
-from bot.settings import Settings
+from bot.settings import Settings, from_environment
 from bot.store.database import Database
 from bot.store.keys import embedded_keys
 from bot.store.secrets import SecretBox
@@ -103,3 +109,19 @@ def mount_emulator(settings: Settings, app: web.Application, clock: Clock) -> No
         on_shift=shift,
     )
     emulator.mount(app)
+
+
+def main(throughput: int) -> None:
+    """Serve the demo firm; Meta and the phones are elsewhere. `throughput`: of its number, messages a second."""
+    from bot.app import run  # the server is large, and importing this module should not cost it
+
+    settings = from_environment()
+    number = msgspec.structs.replace(NUMBER, per_s=throughput)
+    run(
+        settings,
+        before=lambda stores: asyncio.run(prepare_demo(settings, stores, number=number)),
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -18,6 +18,7 @@ SHARDS_MAX: Final = 4096
 REPLICAS_MAX: Final = 5
 PORT_MAX: Final = 65535
 STATEMENT_CACHE_MAX: Final = 10_000
+_TOKEN: Final = "WHATSAPP_TOKEN"  # noqa: S105 - the name of a variable
 
 
 class SettingsError(Exception):
@@ -218,7 +219,14 @@ def from_environment() -> Settings:
 
 def whatsapp_token() -> str:
     """The Graph token that a command is given; no setting of the server, which keeps tokens sealed."""
-    return os.environ.get("WHATSAPP_TOKEN", "").strip()  # noqa: TID251 - this is the one place
+    return os.environ.get(_TOKEN, "").strip()  # noqa: TID251 - this is the one place
+
+
+def child_environment(values: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a server that we start beside us: ours without our own variables, and `values`."""
+    ours = {variable.name for variable in VARIABLES} | {_TOKEN}
+    rest = {name: value for name, value in os.environ.items() if name not in ours}  # noqa: TID251 - this is the one place
+    return rest | dict(values)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -121,6 +121,16 @@ async def database(clean_postgres: PostgresUrls) -> AsyncIterator[Database]:
 @pytest.fixture
 def free_port() -> int:
     """A TCP port that nobody listens on now."""
+    return _free_port()
+
+
+@pytest.fixture
+def other_port() -> int:
+    """A second one, of the same kind."""
+    return _free_port()
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

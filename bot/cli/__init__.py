@@ -6,11 +6,12 @@ from typing import NoReturn
 import asyncpg
 import typer
 
-from bot.cli import channel, conversation, flows, lanes, serve, tenant
+from bot.cli import channel, conversation, flows, lanes, loadtest, serve, tenant
 from bot.cli.migrate import migrate_schema
 from bot.cli.output import USAGE_EXIT, FieldError
 from bot.embedded.process import EmbeddedError
 from bot.lanes import LaneError, StoreLostError
+from bot.loadtest.values import LoadTestError
 from bot.people.errors import PeopleError, TakenError
 from bot.settings import SettingsError
 from bot.store.errors import UNAVAILABLE, StoreError
@@ -32,6 +33,7 @@ app.command("serve")(serve.serve)
 app.command("web")(serve.web)
 app.command("worker")(serve.worker)
 app.command("dev")(serve.dev)
+app.command("loadtest")(loadtest.loadtest)
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ def main() -> None:
         app(prog_name="smarterbot")
     except (FieldError, SettingsError, TakenError) as error:
         _end(str(error), code=USAGE_EXIT)
-    except (EmbeddedError, LaneError, PeopleError, StoreError) as error:
+    except (EmbeddedError, LaneError, LoadTestError, PeopleError, StoreError) as error:
         _end(str(error), code=1)
     except StoreLostError as error:
         _end(f"REDIS_URL: {error}", code=1)

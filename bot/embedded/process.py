@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,7 +38,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _FOREIGN: Final = (
     "{} belongs to another user: become that user, or set SMARTERBOT_DATA to a folder of your own"
 )
-_ENVIRONMENT: Final = {
+_ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": os.defpath,
     "LC_ALL": "C",
 }  # our own holds secrets; a server needs none
@@ -203,6 +203,7 @@ class Server:
         lock: int,
         stop_signal: signal.Signals,
         account: Account = OURSELVES,
+        environment: Mapping[str, str] = _ENVIRONMENT,
     ) -> None:
         """Spawn it. From the main thread only: the kernel ends the server with the THREAD that spawned it."""
         assert threading.current_thread() is threading.main_thread()
@@ -219,7 +220,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd="/",
-                env=_ENVIRONMENT,
+                env=environment,
                 pass_fds=(lock,),
                 # A Ctrl-C in the terminal is for us: we stop the server when we need it no more.
                 start_new_session=True,

@@ -10,6 +10,7 @@ from bot.settings import (
     VARIABLES,
     Settings,
     SettingsError,
+    child_environment,
     configuration_table,
     read_settings,
     whatsapp_problems,
@@ -130,3 +131,15 @@ def test_the_readme_shows_the_table() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
 
     assert configuration_table() in readme
+
+
+def test_a_server_of_our_own_gets_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://production")
+    monkeypatch.setenv("WHATSAPP_TOKEN", "secret")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+
+    environment = child_environment({"PORT": "1"})
+
+    assert environment["PORT"] == "1"
+    assert environment["LANG"] == "C.UTF-8"
+    assert not {"DATABASE_URL", "WHATSAPP_TOKEN"} & set(environment)

@@ -46,10 +46,8 @@ def environment(
 
 
 @pytest.fixture
-def smarterbot(
-    environment: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """`smarterbot("tenant", "list")` runs that command; `stdin` is what is piped into it."""
+def storeless(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command that needs no stores, or brings its own."""
 
     def run(*words: str, stdin: str = "") -> Answer:
         monkeypatch.setattr("sys.argv", ["smarterbot", *words])
@@ -62,3 +60,9 @@ def smarterbot(
         return Answer(code or 0, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def smarterbot(environment: None, storeless: Command) -> Command:
+    """`smarterbot("tenant", "list")` runs that command; `stdin` is what is piped into it."""
+    return storeless

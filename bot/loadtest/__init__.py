@@ -1,0 +1,1 @@
+"""A deployment under load, judged: the work of `smarterbot loadtest`."""
