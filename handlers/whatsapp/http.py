@@ -217,7 +217,8 @@ class Origin:
                 except BaseException:
                     self._pass_on(None)
                     raise
-        except OSError as error:  # also no name, no trust (ssl.SSLError), and the time is up
+        except (OSError, RuntimeError) as error:
+            # Also no name, no trust (ssl.SSLError), and the time is up; uvloop refuses a socket with RuntimeError.
             raise NotSentError(type(error).__name__) from error
 
     async def _place(self) -> "_Connection | None":

@@ -4,10 +4,11 @@ Each test runs on asyncio's loop and on uvloop's, which serves in production; th
 """
 
 import asyncio
+import math
 import re
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -824,3 +825,24 @@ async def test_a_name_that_leads_nowhere_is_not_sent() -> None:
 
     with pytest.raises(NotSentError):
         await post(origin)
+
+
+@pytest.mark.parametrize("first", ["refuses", "is-silent"])
+async def test_of_several_addresses_one_that_answers_is_enough(first: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if first == "is-silent":
+            other.listen(0)
+        async with (
+            talk(keeps_answering) as (origin, _),
+            AsyncExitStack() as full,
+        ):
+            if first == "is-silent":
+                # The only place in its queue is taken.
+                full.enter_context(socket.create_connection(other.getsockname()))
+            loop = asyncio.get_running_loop()
+            for host, port in (other.getsockname(), ("127.0.0.1", origin._port)):
+                origin._addresses += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            origin._addresses_until_s = math.inf
+
+            assert await post(origin) == OK
