@@ -14,13 +14,12 @@ import aiohttp
 
 from bot.clock import Clock
 from bot.loadtest.judge import judge
-from bot.loadtest.values import LoadTestError, Result, Target, Watch
+from bot.loadtest.values import HOST, LoadTestError, Result, Target, Watch
 from handlers.whatsapp.emulator import witness
 from handlers.whatsapp.emulator.load import GREET_S, Greeting, Load
 from handlers.whatsapp.emulator.plan import FAIR, Plan, Weather
 from handlers.whatsapp.webhook import PATH
 
-HOST: Final = "127.0.0.1"
 LOOK_S: Final = 0.5  # between two looks at how it stands
 ASK_S: Final = 2.0  # for what the server tells of itself
 

@@ -16,11 +16,10 @@ import msgspec
 
 from bot.demo import NUMBER
 from bot.embedded.process import Server, folder_lock
-from bot.loadtest.values import Target
+from bot.loadtest.values import HOST, Target
 from bot.settings import child_environment
 from handlers.whatsapp.webhook import PATH
 
-HOST: Final = "127.0.0.1"
 ASK_S: Final = 2.0  # for an answer whether it is ready
 
 

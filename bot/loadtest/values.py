@@ -1,12 +1,15 @@
 """What a load test is given, and what it says."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from handlers.whatsapp.emulator.tally import Count
 from handlers.whatsapp.emulator.world import Number
+
+HOST: Final = "127.0.0.1"
+"""Where we listen, and where our own server does: nobody else's business."""
 
 
 class LoadTestError(Exception):

@@ -113,26 +113,17 @@ class _Question:
 class Tally:
     """A `Witness` that counts. `on_free` is told who has had their answer and may write again."""
 
-    def __init__(
-        self,
-        number: NumberId,
-        *,
-        on_free: Callable[[PersonId], None],
-        now_s: Callable[[], float] = time.perf_counter,
-    ) -> None:
+    def __init__(self, number: NumberId, *, on_free: Callable[[PersonId], None]) -> None:
         self._number = number
         self._on_free = on_free
-        self._now_s = now_s
         self._questions: dict[PersonId, _Question] = {}
         self._places: dict[PersonId, tuple[int, int]] = {}
         self._refs: set[int] = set()
         self._kinds: Counter[Kind] = Counter()
         self._webhooks: Counter[int] = Counter()
         self._refused: Counter[int] = Counter()
-        self.strangers: set[NumberId] = set()
-        """Numbers that the server sent as, and that are not ours."""
         self.last_answer_s = 0.0
-        """When the last answer came, by `now_s`."""
+        """When the last answer came, by `time.perf_counter`."""
         self._sent = self._taken = self._answered = 0
         self._doubled_sends = self._doubled_answers = self._inverted = self._strays = 0
         self._ack = Latencies()
@@ -151,7 +142,7 @@ class Tally:
         for update in updates:
             question = self._question(update)
             if question is not None and not question.posted_s:
-                question.posted_s = self._now_s()
+                question.posted_s = time.perf_counter()
 
     def answered(self, updates: Sequence[Update], status: int, took_s: float) -> None:
         self._webhooks[status] += 1
@@ -183,7 +174,7 @@ class Tally:
             return
         question.answered = True
         self._answered += 1
-        self.last_answer_s = self._now_s()
+        self.last_answer_s = time.perf_counter()
         took_s = self.last_answer_s - question.posted_s
         self._reply.add(took_s)
         self._by_kind.setdefault(question.kind, Latencies()).add(took_s)
@@ -193,8 +184,6 @@ class Tally:
     def refused(self, number: NumberId, code: int) -> None:
         if number == self._number:
             self._refused[code] += 1
-        else:
-            self.strangers.add(number)
 
     def _question(self, update: Update) -> _Question | None:
         """The open or last question, if the update is of it: an older message may come again."""
@@ -218,10 +207,6 @@ class Tally:
     @property
     def answered_count(self) -> int:
         return self._answered
-
-    @property
-    def sent(self) -> int:
-        return self._sent
 
     @property
     def is_settled(self) -> bool:
