@@ -5,7 +5,7 @@ It hides where a command goes and what happens when a node is lost; `bot/lanes/l
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, Self
 
 from bot.lanes.address import Address, StoreUrl
@@ -54,8 +54,12 @@ class Wire:
     def __init__(self, nodes: Nodes, *, replicas: int) -> None:
         """Use `Wire.open`."""
         self._nodes = nodes
-        self._replicas = replicas
-        self._loop = asyncio.get_running_loop()
+        self._waits = replicas > 0
+        # looked up once: these are called for every command
+        self._send = nodes.send
+        loop = asyncio.get_running_loop()
+        self._new_future: Callable[[], asyncio.Future[Reply]] = loop.create_future
+        self._now_s = loop.time
 
     @classmethod
     async def open(
@@ -100,7 +104,10 @@ class Wire:
             LaneError: the store answered with an error.
         """
         key = command[1] if len(command) > 1 and command[0] not in KEYLESS else None
-        return self._send(packed(command), key, None, replicated=replicated)
+        future = self._new_future()
+        waits = replicated and self._waits
+        self._send(Pending(packed(command), future, self._now_s(), key, None, waits))
+        return future
 
     def tell(self, *command: Arg) -> None:
         """Send one command whose outcome nobody waits for."""
@@ -119,7 +126,10 @@ class Wire:
         In a cluster all keys must have one hash tag.
         """
         command = packed(("EVALSHA", script.sha, len(keys), *keys, *args))
-        return self._send(command, keys[0], script, replicated=replicated)
+        future = self._new_future()
+        waits = replicated and self._waits
+        self._send(Pending(command, future, self._now_s(), keys[0], script, waits))
+        return future
 
     async def addresses(self) -> list[Address]:
         """Where something published can be heard, the best first.
@@ -132,17 +142,6 @@ class Wire:
     async def close(self) -> None:
         """Close every connection; what waits for a reply fails."""
         await self._nodes.close("closed by us")
-
-    def _send(
-        self, command: bytes, key: Arg | None, script: Script | None, *, replicated: bool
-    ) -> asyncio.Future[Reply]:
-        loop = self._loop
-        future: asyncio.Future[Reply] = loop.create_future()
-        pending = Pending(
-            command, future, loop.time(), key, script, replicated and self._replicas > 0
-        )
-        self._nodes.send(pending)
-        return future
 
 
 class _Single:

@@ -25,12 +25,16 @@ end
 -- A number that was never given before, in tenths of a ms since the epoch or just after the last one. A failover takes
 -- the shard back by what the replica had not heard yet; a mere counter would then give the same numbers again, and a
 -- worker or a status of before would be taken for one of after. Finer than that, Lua would no longer write it in full.
+local last  -- that this run of the script gave
 local function number(box)
-  local last = tonumber(redis.call('HGET', box, '#') or 0)
-  local t = redis.call('TIME')
-  local n = math.max(last + 1, t[1] * 10000 + math.floor(t[2] / 100))
-  redis.call('HSET', box, '#', n)
-  return n
+  if last then
+    last = last + 1
+  else
+    local t = redis.call('TIME')
+    last = math.max(tonumber(redis.call('HGET', box, '#') or 0) + 1, t[1] * 10000 + math.floor(t[2] / 100))
+  end
+  redis.call('HSET', box, '#', last)
+  return last
 end
 
 local function read(box, lane)
