@@ -402,7 +402,7 @@ class LanesMachine(RuleBasedStateMachine):
         )
 
         lane = self.lanes[name]
-        assert kept == (body in lane.items and item not in self.outlived)
+        assert kept == [0] * (body in lane.items and item not in self.outlived)
         self.journal.append(line)
         self.written.append(line)
         if kept:

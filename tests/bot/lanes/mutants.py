@@ -104,7 +104,6 @@ MUTANTS: Final = (
     Mutant("any item's status wakes", "confirm", "m.token == DOUBTED and tonumber(k) == m.head", "m.token == DOUBTED"),
     Mutant("proof of another item in its place", "confirm", "and opened(item) == ARGV[a + 1]", ""),
     Mutant("an item's number stays with its place", "_lane", "number(box) .. ' ' .. body", "'1 ' .. body"),
-    Mutant("statuses are not journaled", "confirm", "ARGV[2] ~= ''", "false"),
     Mutant("any reader trims", "journal_trim", "position ~= tonumber(ARGV[1]) or", ""),
     Mutant("trimming what was not read", "journal_trim", "or redis.call('LINDEX', KEYS[2], n - 1) ~= ARGV[3]", ""),
     Mutant("the position stands still", "journal_trim", "'trimmed', n", "'trimmed', 0"),
