@@ -236,8 +236,8 @@ class Lanes:
             consumed: how many of the oldest items are done; 0 gives the lane back and counts no attempt.
             state: None keeps what there is, empty drops it.
             wake_ms: when the lane is due without a new item, ms since the epoch; 0 = never. Ignored while
-                items are left after some were consumed: the lane is due at once then. Each commit states it
-                anew.
+                items are left after some were consumed, or none was seen: the lane is due at once then. Each
+                commit states it anew.
             push: items for other lanes of the same conversation, or of its shard. A lane that it takes is not ours
                 after all when too few replicas know of it in time.
             items: most items to see of a lane that a push takes; 1 as in `claim`.
@@ -587,6 +587,7 @@ class Lanes:
                     self.lease_ms,
                     items,
                     len(journal),
+                    len(taken.items),
                     *journal,
                     *(arg for p in push for arg in (p.lane, p.body, int(p.take))),
                 ),

@@ -347,14 +347,16 @@ class LanesMachine(RuleBasedStateMachine):
         lane.tries = 0 if used or not lane.items else lane.tries - 1
         if state is not None:
             lane.state = state or None
-        if wake and (not used or not lane.items):
+        # Whoever saw nothing knows nothing of what came meanwhile.
+        waits = wake and not used and taken.items
+        if waits or (wake and not lane.items):
             lane.due = Moment(wake_ms, wake_ms)
         else:
             lane.due = at if lane.items else None
         self.journal += lines
         self.written += lines
         assert committed.left == len(lane.items)
-        if committed.left and not (wake and not used):
+        if committed.left and not waits:
             self.stands_behind(taken.lane, at)
         self.pushed(push, committed, at)
 

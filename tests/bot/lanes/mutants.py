@@ -86,6 +86,7 @@ MUTANTS: Final = (
     Mutant("state is not dropped", "commit", "ARGV[6] == 'drop'", "ARGV[6] == 'lost'"),
     Mutant("state is not kept", "commit", "ARGV[6] == 'set'", "ARGV[6] ~= 'drop'"),
     Mutant("a timer delays waiting items", "commit", "wake > 0 and (left == 0 or used == 0)", "wake > 0"),
+    Mutant("what nobody saw waits for a timer", "commit", "left > 0 and tonumber(ARGV[12]) == 0", "false"),
     Mutant("a release ignores its wake", "commit", "(left == 0 or used == 0)", "left == 0"),
     Mutant("no timers", "commit", "due = wake", "due = nil"),
     Mutant("a lane with items is forgotten", "commit", "local due = now", "local due = nil"),
