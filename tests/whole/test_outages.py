@@ -194,7 +194,7 @@ async def test_while_the_store_hangs_a_flood_of_webhooks_is_refused_before_memor
 
 FLOOD_S = 3.0
 FLOOD_GROWN_MB_MAX = 256
-"""Some 80 MB of bodies, and what is made of them while they wait."""
+"""At most 32 MB of bodies, and several times that of what is made of them while they wait."""
 
 
 async def flooding(port: int, n: int, statuses: Counter[int]) -> None:

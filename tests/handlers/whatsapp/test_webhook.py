@@ -126,6 +126,62 @@ async def test_what_is_too_much_at_once_is_refused_and_may_come_again(
     assert await post(client, body) == 200
 
 
+async def test_what_there_is_no_room_for_is_refused_before_it_is_read(
+    client: Client, ear: Ear
+) -> None:
+    body = webhook(messages=[message(id=f"m{n}", text={"body": "x" * 4_000}) for n in range(200)])
+    ear.answers.clear()
+    fit = HEARING_BYTES_MAX // len(body)
+    waiting = [asyncio.create_task(post(client, body)) for _ in range(fit)]
+    await until(lambda: ear.waiting == fit)
+
+    assert await announce(client, len(body)) == 503
+    assert ear.away == 1
+
+    ear.answers.set()
+    assert await asyncio.gather(*waiting) == [200] * fit
+
+
+async def test_the_largest_webhooks_are_all_taken_one_after_the_other(
+    client: Client, ear: Ear
+) -> None:
+    for n in range(12):
+        text = {"body": "x" * 2_700}
+        body = webhook(messages=[message(id=f"m{n}-{k}", text=text) for k in range(1_000)])
+        assert BODY_BYTES_MAX * 0.9 < len(body) <= BODY_BYTES_MAX
+        headers = {"X-Hub-Signature-256": signed(body)}
+        async with client.post(PATH, data=io.BytesIO(body), headers=headers) as response:
+            assert response.status == 200
+
+    assert len(ear.messages) == 12_000
+
+
+async def test_announcements_alone_take_no_room(client: Client) -> None:
+    """Who says nothing more keeps nobody out."""
+    silent = [
+        asyncio.create_task(announce(client, BODY_BYTES_MAX))
+        for _ in range(2 * READING_BYTES_MAX // BODY_BYTES_MAX)
+    ]
+    await asyncio.sleep(0.1)
+
+    assert not any(task.done() for task in silent)
+    assert await post(client, BODY + b" " * 900_000) == 200
+    for task in silent:
+        task.cancel()
+
+
+async def announce(client: Client, length: int) -> int:
+    """The answer to a head whose body does not come."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    try:
+        writer.write(
+            b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (PATH.encode(), length)
+        )
+        return int((await asyncio.wait_for(reader.readline(), 5)).split()[1])
+    finally:
+        writer.transport.abort()
+
+
 async def test_bodies_that_come_in_slowly_take_a_bounded_room(client: Client) -> None:
     part = b"x" * 2**20
     bodies = READING_BYTES_MAX // (2 * len(part))
