@@ -49,6 +49,14 @@ class Directory(Protocol):
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None: ...
 
+    async def look_again(self) -> bool:
+        """Wait until the directory was read anew, after this was asked; True = what is not there now was in no directory.
+
+        For whoever misses something that may just have been added. Reads are shared, one a second at most; False =
+        it could not be read within a few seconds.
+        """
+        ...
+
     def channel(self, channel: ChannelId) -> Channel | None: ...
 
     def firm(self, tenant: TenantId) -> Firm | None: ...

@@ -143,7 +143,14 @@ class WhatsAppWebhook:
             webhook = parse(body)
         except MalformedError:
             return self._refuse(400, "malformed")
-        arrivals, statuses = self._resolve(webhook)
+        arrivals, statuses, unknown = self._resolve(webhook)
+        if unknown:
+            # A number may just have been added. What waits for the news counts as heard and not yet kept.
+            if not await self._directory.look_again():
+                self._intake.turned_away()
+                return self._refuse(503, "unknown_number")
+            arrivals, statuses, unknown = self._resolve(webhook)
+            self._pass_over(unknown)
         if webhook.notices:
             self._notice(webhook.notices)
         if arrivals or statuses:
@@ -190,17 +197,14 @@ class WhatsAppWebhook:
             self._reading -= len(body)
         return bytes(body)
 
-    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen]]:
-        """Whose each of them is. A number that is not in the directory is counted, and passed over."""
-        unknown: set[str] = set()
+    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen], list[str]]:
+        """Whose each of them is, and the number of each that is nobody's."""
+        unknown: list[str] = []
 
         def channel_of(number: str) -> Channel | None:
             channel = self._directory.channel_by_number(number)
             if channel is None:
-                self._meter.count("whatsapp_unknown_number")
-                if number not in unknown and len(unknown) < LOGGED_MAX:
-                    unknown.add(number)
-                    log.warning("whatsapp.unknown_number", phone_number_id=number)
+                unknown.append(number)
             return channel
 
         arrivals = [
@@ -222,7 +226,14 @@ class WhatsAppWebhook:
             for status in webhook.statuses
             if (channel := channel_of(status.phone_number_id)) is not None
         ]
-        return arrivals, statuses
+        return arrivals, statuses, unknown
+
+    def _pass_over(self, unknown: list[str]) -> None:
+        """No firm has these numbers: repeating them would change nothing."""
+        for _ in unknown:
+            self._meter.count("whatsapp_unknown_number")
+        for number in list(dict.fromkeys(unknown))[:LOGGED_MAX]:
+            log.warning("whatsapp.unknown_number", phone_number_id=number)
 
     def _notice(self, notices: list[Notice]) -> None:
         for n, notice in enumerate(notices):

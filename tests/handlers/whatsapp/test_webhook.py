@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec import structs
 from structlog.testing import capture_logs
 
-from flows.values.ids import Wamid
+from flows.values.ids import ChannelId, Wamid
 from handlers.journal import StatusSeen
 from handlers.whatsapp.webhook import (
     BODY_BYTES_MAX,
@@ -32,10 +33,11 @@ from tests.handlers.whatsapp.bodies import (
     value,
     webhook,
 )
-from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook
+from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Counts, Ear, Phonebook
 
 VERIFY_TOKEN = "a-verify-token"
 OLD_SECRET = "the-secret-before"
+NEW = ChannelId("1a0c7a2e-0000-4000-8000-000000000009")
 
 Client = TestClient[web.Request, web.Application]
 
@@ -51,11 +53,16 @@ def counts() -> Counts:
 
 
 @pytest.fixture
-async def client(ear: Ear, counts: Counts) -> AsyncIterator[Client]:
+def phonebook() -> Phonebook:
+    return Phonebook()
+
+
+@pytest.fixture
+async def client(ear: Ear, counts: Counts, phonebook: Phonebook) -> AsyncIterator[Client]:
     hook = WhatsAppWebhook(
         app_secrets=[SECRET, OLD_SECRET],
         verify_token=VERIFY_TOKEN,
-        directory=Phonebook(),
+        directory=phonebook,
         intake=ear,
         meter=counts,
     )
@@ -228,6 +235,43 @@ async def test_an_unknown_number_is_counted_and_harms_nobody(
 
     assert list(ear.messages) == ["m2"]
     assert counts.counted["whatsapp_unknown_number", ""] == 1
+
+
+async def test_a_number_that_was_just_added_is_heard(
+    client: Client, ear: Ear, counts: Counts, phonebook: Phonebook
+) -> None:
+    phonebook.added.append(
+        structs.replace(phonebook.channels[CHANNEL], id=NEW, phone_number_id="999")
+    )
+    body = envelope(
+        entry(
+            change(value(messages=[message()], number="999")),
+            change(value(statuses=[status()], number="999")),
+        )
+    )
+
+    assert await post(client, body) == 200
+
+    assert [arrival.channel.id for arrival in ear.messages.values()] == [NEW]
+    assert len(ear.statuses) == 1
+    assert counts.counted["whatsapp_unknown_number", ""] == 0
+
+
+async def test_an_unknown_number_is_not_passed_over_while_nobody_can_tell_whether_it_was_added(
+    client: Client, ear: Ear, counts: Counts, phonebook: Phonebook
+) -> None:
+    phonebook.readable = False
+    body = envelope(entry(change(value(messages=[message()], number="999"))))
+
+    assert await post(client, body) == 503
+
+    assert (ear.calls, ear.away) == (0, 1)
+    assert counts.counted["whatsapp_webhook_refused", "unknown_number"] == 1
+
+
+async def test_a_known_number_waits_for_no_directory(client: Client, phonebook: Phonebook) -> None:
+    assert await post(client, webhook(messages=[message()])) == 200
+    assert phonebook.looks == 0
 
 
 async def test_other_fields_are_counted(client: Client, ear: Ear, counts: Counts) -> None:
