@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -20,6 +20,10 @@ class StoreDownError(Exception):
     """The lanes cannot take anything now: answer 503, the other side will repeat it."""
 
 
+THROUGHPUT: Final = 80  # Meta: messages a second of a number ...
+THROUGHPUT_MAX: Final = 1_000  # ... and after an upgrade
+
+
 class Channel(Struct, frozen=True, omit_defaults=True):
     """One WhatsApp business number, as the directory knows it."""
 
@@ -31,8 +35,8 @@ class Channel(Struct, frozen=True, omit_defaults=True):
     portfolio_id: str = ""
     platform: bool = False
     """SmarterOS's own number: login codes and onboarding go through it."""
-    throughput: int = 80
-    """Messages a second that Meta lets this number send: 80, up to 1,000 after an upgrade."""
+    throughput: int = THROUGHPUT
+    """Messages a second that Meta lets this number send."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,24 @@ from bot.people.channels import (
     add_channel,
     list_channels,
     reseal_tokens,
+    set_throughput,
     set_token,
 )
 from bot.people.errors import UnknownError
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
 from flows.values.ids import ChannelId, TenantId
-from handlers.ports import Channel
+from handlers.ports import THROUGHPUT, THROUGHPUT_MAX, Channel
 
 app = typer.Typer(help="WhatsApp numbers of the firms.", no_args_is_help=True)
+
+ChannelArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")]
+Throughput = Annotated[
+    int,
+    typer.Option(
+        help=f"Messages a second that Meta lets the number send: {THROUGHPUT}, up to {THROUGHPUT_MAX:,} after an upgrade."
+    ),
+]
 
 
 @app.command("add")
@@ -37,6 +46,7 @@ def add(
     platform: Annotated[
         bool, typer.Option("--platform", help="The platform's own number: login and onboarding.")
     ] = False,
+    throughput: Throughput = THROUGHPUT,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +59,7 @@ def add(
         display_phone=display_phone.strip(),
         portfolio_id=portfolio_id,
         platform=platform,
+        throughput=throughput,
     )
     _check(channel)
     token = _read_token()
@@ -82,13 +93,14 @@ def list_all(*, as_json: AsJson = False) -> None:
         print_json([{"channel": sealed.channel, "token": bool(sealed.token)} for sealed in found])
         return
     print_table(
-        ["id", "tenant", "number", "phone_number_id", "token"],
+        ["id", "tenant", "number", "phone_number_id", "per second", "token"],
         [
             (
                 sealed.channel.id,
                 sealed.channel.tenant,
                 sealed.channel.display_phone,
                 sealed.channel.phone_number_id,
+                f"{sealed.channel.throughput}",
                 "yes" if sealed.token else "no",
             )
             for sealed in found
@@ -99,7 +111,7 @@ def list_all(*, as_json: AsJson = False) -> None:
 
 @app.command("token")
 def token(
-    channel: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")],
+    channel: ChannelArgument,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -109,24 +121,41 @@ def token(
         raise FieldError("WHATSAPP_TOKEN: is not set, and nothing came on standard input")
 
     async def work(session: Session) -> None:
-        for sealed in await list_channels(session.database):
-            if sealed.channel.id == str(channel):
-                await set_token(
-                    session.database,
-                    session.box,
-                    sealed.channel.id,
-                    new,
-                    tenant=sealed.channel.tenant,
-                )
-                await session.publish()
-                return
-        raise UnknownError("there is no channel with this id")
+        found = await _found(session, channel)
+        await set_token(session.database, session.box, found.id, new, tenant=found.tenant)
+        await session.publish()
 
     in_session(work)
     if as_json:
         print_json({"id": str(channel), "token": True})
     else:
         print_line("the token was replaced")
+
+
+@app.command("set")
+def set_channel(
+    channel: ChannelArgument,
+    *,
+    throughput: Throughput,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how fast a number may send. Running servers go by it within seconds."""
+    _refuse(_throughput_problems(throughput))
+
+    async def work(session: Session) -> None:
+        found = await _found(session, channel)
+        if not dry_run:
+            await set_throughput(session.database, found.id, throughput, tenant=found.tenant)
+            await session.publish()
+
+    in_session(work)
+    if as_json:
+        print_json({"id": str(channel), "throughput": throughput, "dry_run": dry_run})
+    else:
+        print_line(
+            f"the number {'can be set to' if dry_run else 'now sends'} {throughput} a second"
+        )
 
 
 @app.command("reseal")
@@ -158,8 +187,25 @@ def _check(channel: Channel) -> None:
     ]
     if not channel.display_phone:
         problems.append("--display-phone: is empty")
+    _refuse([*problems, *_throughput_problems(channel.throughput)])
+
+
+def _throughput_problems(throughput: int) -> list[str]:
+    if 1 <= throughput <= THROUGHPUT_MAX:
+        return []
+    return [f"--throughput: from 1 to {THROUGHPUT_MAX:,} messages a second are expected"]
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise FieldError("\n".join(problems))
+
+
+async def _found(session: Session, channel: UUID) -> Channel:
+    for sealed in await list_channels(session.database):
+        if sealed.channel.id == str(channel):
+            return sealed.channel
+    raise UnknownError("there is no channel with this id")
 
 
 def _read_token() -> str:

@@ -25,6 +25,7 @@ from bot.cli.output import (
 )
 from bot.loadtest.values import Result, Target, Watch
 from bot.settings import SettingsError, from_environment
+from handlers.ports import THROUGHPUT, THROUGHPUT_MAX
 from handlers.whatsapp.emulator.errors import title_of
 from handlers.whatsapp.emulator.mix import USUAL, Kind
 from handlers.whatsapp.emulator.plan import Plan, Weather
@@ -44,7 +45,6 @@ WAIT_S_MAX: Final = 600.0
 MESSAGES_MAX: Final = 1_000_000
 PEOPLE_SPARE: Final = 100  # of PEOPLE_MAX, for whoever else the server writes to
 ANSWER_S: Final = 2.0  # an answer takes so long: the bot lets people finish writing for 1.5 s
-THROUGHPUT_MAX: Final = 1_000  # Meta: of one number, after an upgrade
 PARTS_MAX: Final = 1_000_000
 BATCH_MAX: Final = 1_000  # Meta: updates in one webhook
 SLOW_MS_MAX: Final = 60_000
@@ -138,7 +138,7 @@ def loadtest(
             max=THROUGHPUT_MAX,
             help="Messages a second that Meta lets the number carry, in and out together: 80, more after an upgrade.",
         ),
-    ] = 80,
+    ] = THROUGHPUT,
     wait: Annotated[
         float,
         typer.Option(

@@ -69,6 +69,25 @@ async def set_token(
         raise UnknownError("the tenant has no channel with this id")
 
 
+async def set_throughput(
+    database: Database, channel: ChannelId, throughput: int, *, tenant: TenantId
+) -> None:
+    """Say how many messages a second Meta lets a channel send.
+
+    Raises:
+        UnknownError: the tenant has no such channel.
+    """
+    async with database.tenant(tenant) as connection:
+        done = await connection.fetchval(
+            "UPDATE smarterbot.channels SET throughput = $3 WHERE tenant_id = $1 AND id = $2 RETURNING true",
+            tenant,
+            channel,
+            throughput,
+        )
+    if not done:
+        raise UnknownError("the tenant has no channel with this id")
+
+
 async def list_channels(database: Database) -> list[SealedChannel]:
     """The channels of all tenants, by number."""
     async with database.system() as connection:
