@@ -94,7 +94,7 @@ def test_after_a_day_one_template_takes_the_place_of_all_parts() -> None:
 
 def test_parts_that_find_the_window_closed_wait_together_and_leave_in_order() -> None:
     rest = decide(wrote("hola"), book=BOOK).conversation
-    late = NOW + 30 * HOUR_MS
+    late = NOW + 24 * HOUR_MS
     parts = [
         Refused(ref=f"{ID}-9-{n}", fault="window_closed", content=TextContent(f"{n}"))
         for n in (1, 2)
