@@ -7,6 +7,7 @@ signs behind.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -15,8 +16,8 @@ from markdown_it.tree import SyntaxTreeNode
 
 from flows.dialog.formatting import BOLD, CODE, ITALIC, QUOTE, STRIKE, Kept, block
 
-SOURCE_MAX: Final = 65_536
-"""Characters of a text that are read; our choice, sixteen times what fits into a message."""
+SOURCE_MAX: Final = 20_000
+"""Characters of a text that are read; our choice, more than are ever sent of one."""
 
 ADDRESS: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)\]}'*_~`]")
 _OTHER_BREAKS = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
@@ -35,10 +36,14 @@ _PLAIN: Final[Style] = frozenset()
 
 def from_markdown(source: str) -> Kept:
     """The text as it may be sent; empty if nothing of it can be shown."""
-    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     text = _OTHER_BREAKS.sub("\n", source[:SOURCE_MAX])
-    said = _blocks(SyntaxTreeNode(parser.parse(text)).children)
+    said = _blocks(SyntaxTreeNode(_parser().parse(text)).children)
     return Kept(_NEVER_BLANK.sub("\n\n", said).strip())
+
+
+@cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 # ---------------------------------------------------------------- blocks

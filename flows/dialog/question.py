@@ -115,11 +115,14 @@ def lay_out(
 
 
 def _parts(body: str, room: int) -> tuple[str, ...]:
-    """The words in as few messages as they fit into; what is beyond the last is left out."""
+    """The words in as few messages as they fit into. What is too much is left out before the last: it asks."""
+    if len(body) > (PARTS_MAX + 1) * TEXT_BODY_MAX:
+        body = f"{body[: PARTS_MAX * TEXT_BODY_MAX]}\n\n{body[-room // 2 :]}"
     parts = split(body, TEXT_BODY_MAX, last=room)
     if len(parts) <= PARTS_MAX:
         return parts
-    return (*parts[: PARTS_MAX - 1], cut("\n".join(parts[PARTS_MAX - 1 :]), room))
+    told = parts[: PARTS_MAX - 1]
+    return (*told[:-1], f"{short(told[-1], TEXT_BODY_MAX - 2)} …", parts[-1])
 
 
 def _room(options: Sequence[Option], *, medium: Medium | None, dress: Dress | None) -> int:

@@ -6,7 +6,7 @@ address that is longer than a whole message is the exception that cannot be help
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +21,8 @@ _SIGN = regex.compile(r"\X")
 _ADDRESS = re.compile(r"https?://\S+")
 _BLOCK = re.compile(r"```.+?```", re.DOTALL)
 _QUOTE = re.compile(r"^> .+$", re.MULTILINE)
-# A mark opens before a letter and closes after one; a word may not go on beside it.
-_STYLED = re.compile(r"(?<![^\W_])([*_~`])(?=\S)[^\n]*?\S\1(?![^\W_])")
+_CODE_OR_BREAK = re.compile(r"[`\n]")
+_MARK_OR_BREAK = re.compile(r"[*_~\n]")
 _SENTENCE_END = re.compile(r"""[.!?…]["'»”’)\]]*[*_~`]*$""")
 _GAP = re.compile(r"\s+")
 # At the beginning of a line, and so of a part, these are a quote or a list.
@@ -176,8 +176,27 @@ def _spans(text: str) -> Iterator[_Span]:
 
 
 def _styled(text: str, start: int, end: int) -> Iterator[_Span]:
-    for found in _STYLED.finditer(text, start, end):
-        mark = found[1]
-        yield _Span(*found.span(), mark, mark)
-        if mark != "`":
-            yield from _styled(text, found.start() + 1, found.end() - 1)
+    """The stretches between two equal marks of one line; in code there are no others."""
+    codes = list(_pairs(text, _CODE_OR_BREAK.finditer(text, start, end), start, end))
+    coded = {place for span in codes for place in range(span.start, span.end)}
+    yield from codes
+    marks = (m for m in _MARK_OR_BREAK.finditer(text, start, end) if m.start() not in coded)
+    yield from _pairs(text, marks, start, end)
+
+
+def _pairs(text: str, marks: Iterable[re.Match[str]], start: int, end: int) -> Iterator[_Span]:
+    """A mark opens before a letter and closes after one; a word may not go on beside it."""
+    begun: dict[str, int] = {}
+    for found in marks:
+        at, mark = found.start(), found[0]
+        before = text[at - 1] if at > start else " "
+        after = text[at + 1] if at + 1 < end else " "
+        if mark == "\n":
+            begun.clear()
+        elif mark not in begun:
+            if not before.isalnum() and not after.isspace():
+                begun[mark] = at
+        elif at - begun[mark] > 1 and not before.isspace() and not after.isalnum():
+            yield _Span(begun[mark], at + 1, mark, mark)
+            # What was opened within it and not closed is no formatting.
+            begun = {other: place for other, place in begun.items() if place < begun[mark]}

@@ -79,7 +79,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(WORDS)
 def test_each_word_keeps_its_style(words: list[tuple[str, str]]) -> None:
     source = " ".join(f"x {mark}{word}{mark}" for word, mark in words)
@@ -88,7 +88,7 @@ def test_each_word_keeps_its_style(words: list[tuple[str, str]]) -> None:
     assert from_markdown(source) == shown
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text(st.sampled_from("ab 1*_~`[]()<>#-|\n\\!.:&👍🏽"), max_size=80))
 def test_whatever_is_written_can_be_shown(source: str) -> None:
     said = from_markdown(source)
@@ -97,7 +97,7 @@ def test_whatever_is_written_can_be_shown(source: str) -> None:
     assert "\n\n\n" not in said
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from("ab *_~`"), max_size=40))
 def test_signs_meant_as_signs_format_nothing(words: str) -> None:
     escaped = re.sub(r"([*_~`])", r"\\\1", words)

@@ -565,7 +565,10 @@ def test_an_answer_without_end_is_cut() -> None:
     turn = answered(LONG * 2000)
 
     assert len(turn.ahead) == PARTS_MAX - 1
+    assert isinstance(turn.ahead[-1], TextSaid)
+    assert turn.ahead[-1].body.endswith(" …")
     assert isinstance(turn.message, Buttons)
+    assert turn.message.body.endswith("¿Qué necesitas?")
 
 
 def test_only_the_first_of_several_quotes() -> None:
