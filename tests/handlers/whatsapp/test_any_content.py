@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from flows.dialog import content as said
 from flows.dialog.content import Content, ContentError
+from flows.dialog.events import NO_JSON
 from flows.values.ids import FileId, ItemId, Wamid
 from handlers.whatsapp import payload
 from handlers.whatsapp.emulator.content import ButtonKind
@@ -59,7 +60,7 @@ URL = st.sampled_from(
 FILE = st.one_of(st.sampled_from(sorted(UPLOADS)).map(said.OurFile), URL.map(said.WebFile))
 ID = st.sampled_from(["1", "100200300", "9" * 32])
 JSONS = st.one_of(
-    st.just(said.Form.__struct_defaults__[4]),
+    st.just(NO_JSON),
     st.dictionaries(
         words(5), st.one_of(words(5), st.integers(), st.booleans()), min_size=1, max_size=3
     ).map(lambda told: Raw(json.dumps(told).encode())),
