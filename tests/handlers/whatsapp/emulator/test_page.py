@@ -141,10 +141,10 @@ class Baker:
                 return text(f"Recibí {filled}")
             case {
                 "type": "contacts",
-                "origin": origin,
+                "origin": "contact_request",
                 "contacts": [{"phones": [{"wa_id": wa_id}]}],
             }:
-                return text(f"Recibí {origin} {wa_id}")
+                return text(f"Recibí contact_request {wa_id}")
             case {"type": "location", "context": {"id": _}}:
                 return text("Recibí un lugar pedido")
             case {"interactive": {"list_reply": {"id": "prices"}}}:
