@@ -37,7 +37,7 @@ from flows.dialog.content import (
     files_of,
 )
 from flows.values.ids import FileId
-from tests.flows.dialog.samples import (
+from tests.flows.dialog.sample_contents import (
     CARD,
     DOCUMENT,
     IMAGE,

@@ -18,7 +18,7 @@ from handlers.whatsapp.emulator.content import ButtonKind
 from handlers.whatsapp.emulator.sends import read_request
 from handlers.whatsapp.emulator.templates import Button, Card, HeaderKind, Template
 from handlers.whatsapp.emulator.world import Send
-from tests.flows.dialog.samples import SAMPLES, TEMPLATES
+from tests.flows.dialog.sample_contents import SAMPLES, TEMPLATES
 
 UPLOADS = {FileId("f1"): "9001", FileId("f2"): "9002"}
 T = TypeVar("T")

@@ -34,7 +34,15 @@ from flows.dialog.content import (
 )
 from flows.values.ids import ItemId, Wamid
 from handlers.whatsapp import payload
-from tests.flows.dialog.samples import DOCUMENT, IMAGE, LINKED, OURS, SAMPLES, TEMPLATES, WEB
+from tests.flows.dialog.sample_contents import (
+    DOCUMENT,
+    IMAGE,
+    LINKED,
+    OURS,
+    SAMPLES,
+    TEMPLATES,
+    WEB,
+)
 
 ITEM = ItemId("wa/c1:7-0")
 PHONE = "56987654321"
