@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Final, assert_never
+from typing import Annotated, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,8 +18,8 @@ from bot.people.conversations import (
     list_conversations,
     read_story,
 )
-from flows.dialog.content import Buttons, Content, Link, Rows, Template, Text
 from flows.dialog.events import Heard
+from flows.dialog.transcript import written
 from flows.values.ids import ConversationId, TenantId
 
 app = typer.Typer(help="Conversations, as the journal holds them.", no_args_is_help=True)
@@ -104,7 +104,7 @@ def _message_lines(message: Message) -> Iterator[str]:
     if isinstance(message.content, Heard):
         yield f"> {_heard(message.content)}"
     else:
-        first, *rest = _said(message.content)
+        first, *rest = written(message.content).split("\n")
         yield f"< {first}{remark}"
         yield from rest
 
@@ -121,25 +121,6 @@ def _heard(heard: Heard) -> str:
             return f"({kind}) {text}".rstrip()
         case _:
             return f"({heard.kind}) {text}".rstrip()
-
-
-def _said(content: Content) -> Iterator[str]:
-    match content:
-        case Text():
-            yield _one_line(content.body)
-        case Buttons():
-            yield " ".join([_one_line(content.body), *(f"[{b.title}]" for b in content.buttons)])
-        case Rows():
-            yield f"{_one_line(content.body)} {{{content.button}}}"
-            for row in content.rows:
-                yield f"- {row.title} | {row.description}" if row.description else f"- {row.title}"
-        case Link():
-            yield f"{_one_line(content.body)} [{content.title}]({content.url})"
-        case Template():
-            values = ", ".join(f"{name}={_one_line(value)}" for name, value in content.variables)
-            yield f"({content.name}) {values}".rstrip()
-        case _:
-            assert_never(content)
 
 
 def _effects(turn: Turn) -> Iterator[str]:

@@ -223,9 +223,8 @@ class _Run:
         self.now = replace(self.now, session=turn.session, turn=number)
         said: list[Said] = []
         if turn.message is not None:
-            ref = f"{self.id}-{number}"
             reads = heard[-1].id if heard and self._shows_reading() else NOTHING
-            said.append(self._say(ref, turn.message, turn.template, reads=reads, asked=not unasked))
+            said = self._say(f"{self.id}-{number}", turn, reads=reads, asked=not unasked)
         elif heard and self._shows_reading():
             typing = any(isinstance(e, Asked) for e in turn.effects)
             self._push_read(heard[-1].id, typing=typing)
@@ -294,30 +293,50 @@ class _Run:
     def _window(self) -> Window:
         return Window(last_in=self.now.last_in * 1000)
 
-    def _say(
-        self, ref: str, content: Content, template: Template | None, *, reads: Wamid, asked: bool
-    ) -> Said:
+    def _say(self, ref: str, turn: Turn, *, reads: Wamid, asked: bool) -> list[Said]:
+        """Say what a turn says; several messages in order, each an item of its own with its own reference."""
+        assert turn.message is not None
+        template = turn.template
         terms = Terms(answers=asked, opted_out=self.now.stopped, marketing=self.now.marketing)
         rescue = None if template is None else Rescue(template.name)
         verdict = may_say(self._window(), self.now_ms, rescue=rescue, terms=terms)
-        match verdict:
-            case Send():
-                self._push_say(ref, content, template, reads=reads)
-            case SendTemplate():
-                assert template is not None
-                content = template
-                self._push_say(ref, content, None)
-            case Park():
-                self._park(ref, content)
-                return Said(ref=ref, content=content, parked=True)
-            case Refuse(reason=reason):
-                self._give_up(ref, reason.value)
-            case other:
-                assert_never(other)
-        return Said(ref=ref, content=content)
+        if isinstance(verdict, SendTemplate):
+            assert template is not None
+            self._push_say(ref, template, None)
+            return [Said(ref=ref, content=template)]
+        contents = (*turn.ahead, turn.message)
+        refs = [f"{ref}-{n}" for n in range(1, len(contents) + 1)] if turn.ahead else [ref]
+        for n, (each, content) in enumerate(zip(refs, contents, strict=True)):
+            match verdict:
+                case Send():
+                    first, last = n == 0, n == len(contents) - 1
+                    self._push_say(
+                        each,
+                        content,
+                        template if last else None,
+                        reads=reads if first else NOTHING,
+                        quotes=turn.quotes if first else NOTHING,
+                    )
+                case Park():
+                    self._park(each, content)
+                case Refuse(reason=reason):
+                    self._give_up(each, reason.value)
+                case other:
+                    assert_never(other)
+        parked = isinstance(verdict, Park)
+        return [
+            Said(ref=each, content=content, parked=parked)
+            for each, content in zip(refs, contents, strict=True)
+        ]
 
     def _push_say(
-        self, ref: str, content: Content, instead: Template | None, reads: Wamid = NOTHING
+        self,
+        ref: str,
+        content: Content,
+        instead: Template | None,
+        *,
+        reads: Wamid = NOTHING,
+        quotes: Wamid = NOTHING,
     ) -> None:
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
@@ -332,6 +351,7 @@ class _Run:
             open_until=self._open_until(),
             not_before=not_before,
             instead=instead,
+            quotes=quotes,
             reads=reads,
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Protocol, Self, runtime_checkable
 import msgspec
 
 from flows.dialog.calls import decoder
+from flows.dialog.content import PhoneRequest, PlaceRequest
 from flows.dialog.ctx import Ctx
 from flows.dialog.events import Attachment, Heard
 from flows.values.money import read_pesos
@@ -25,6 +26,7 @@ __all__ = [
     "Form",
     "Media",
     "Name",
+    "OwnPhone",
     "Pesos",
     "Phone",
     "Place",
@@ -43,11 +45,14 @@ class Bad:
     why: str
 
 
+Request = type[PlaceRequest] | type[PhoneRequest]
+
+
 @runtime_checkable
 class Answer(Protocol):
     """A type that a step's second parameter may have.
 
-    It may also have the class attributes `numeric`, `verbatim` and `whys`: see `Reader`.
+    It may also have the class attributes `numeric`, `verbatim`, `whys` and `request`: see `Reader`.
     """
 
     @classmethod
@@ -68,6 +73,8 @@ class Reader:
     """Whether any word can be the answer: then commands are not read, but *human* and *stop*."""
     whys: tuple[str, ...] = ()
     """Reasons of its `Bad`s: each has a text `<type>.<why>`."""
+    request: Request | None = None
+    """WhatsApp's own button that gives such an answer: shown where there are no options to show."""
 
 
 class Text(str):
@@ -108,6 +115,19 @@ class Phone(str):
     def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
         number = parse_phone(heard.phone or heard.text)
         return Bad("shape") if number is None else cls(number)
+
+
+class OwnPhone(str):
+    """Digits of the person's own phone, shared with WhatsApp's button: a typed one may be anybody's."""
+
+    __slots__ = ()
+    numeric: ClassVar[bool] = False
+    whys: ClassVar[tuple[str, ...]] = ("none",)
+    request: ClassVar[Request] = PhoneRequest
+
+    @classmethod
+    def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
+        return cls(heard.phone) if heard.phone else Bad("none")
 
 
 class Pesos(int):
@@ -160,6 +180,7 @@ class Place:
     name: str = ""
     address: str = ""
     numeric: ClassVar[bool] = False
+    request: ClassVar[Request] = PlaceRequest
     whys: ClassVar[tuple[str, ...]] = ("none",)
 
     @classmethod
@@ -172,7 +193,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Form:
-    """A WhatsApp form: subclass it as a frozen dataclass with the form's fields."""
+    """A WhatsApp form: subclass it as a frozen dataclass with the form's fields.
+
+    Its state says with `sends` how the form is opened.
+    """
 
     numeric: ClassVar[bool] = False
     whys: ClassVar[tuple[str, ...]] = ("none", "fields")
@@ -205,6 +229,7 @@ def reader_of(kind: Any) -> Reader | None:
         numeric=getattr(kind, "numeric", True),
         verbatim=getattr(kind, "verbatim", False),
         whys=getattr(kind, "whys", ()),
+        request=getattr(kind, "request", None),
     )
 
 

@@ -171,9 +171,13 @@ class WhatsAppSender:
     async def _post(
         self, say: Say, item: Item, content: Content, *, number: str, token: str
     ) -> Outcome:
-        body = payload.message(
-            content, to=say.to, recipient=say.recipient, item=item.id, quotes=say.quotes
-        )
+        try:
+            body = payload.message(
+                content, to=say.to, recipient=say.recipient, item=item.id, quotes=say.quotes
+            )
+        except payload.NotUploadedError:
+            self._pauses.give_back(number, now_ms=self._clock.now_ms())
+            return self._refused(say, item, "not_uploaded", dead=True)
         try:
             accepted = await self._graph.post_message(number, token, body, may_leave=item.is_ours)
         except GraphFault as refusal:

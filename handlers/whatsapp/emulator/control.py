@@ -7,7 +7,9 @@
     POST /api/chats/{number}/{person}/messages   what the person does -> message; `type` is one of
              text {body, quotes?, ad?} · tap {message, id} (button or row of an interactive message, or the label of
              a template's button) · image {caption?} · voice {seconds?} · sticker · location {latitude, longitude,
-             name?, address?} · contacts {name, phone} · reaction {message, emoji} · unsupported {kind?}
+             name?, address?, quotes?} · contacts {name, phone} · reaction {message, emoji} · unsupported {kind?} ·
+             share_phone {message} (answers a request for it) · fill {message, values} (a form, of a message or a
+             template: values is a JSON object)
     POST /api/chats/{number}/{person}/watch {watching}: the person opens the chat (and reads it), or leaves it
     GET  /api/faults/{number}               the faults of a number
     PUT  /api/faults/{number}               some of the fields of `faults.Faults`; the others stay
@@ -36,13 +38,18 @@ from handlers.ports import Clock
 from handlers.whatsapp.emulator.content import (
     Buttons,
     Card,
+    Carousel,
+    Filled,
+    Form,
     Heard,
     Menu,
     Notice,
+    PhoneRequest,
     Picture,
     Place,
     QuickReply,
     Reaction,
+    SharedPhone,
     Sticker,
     Tapped,
     Text,
@@ -96,7 +103,32 @@ class Tap(Struct, frozen=True, tag="tap"):
     id: str
 
 
-Act = Write | Tap | Picture | Voice | Sticker | Place | Card | Reaction | Unsupported
+class Locate(Place, frozen=True, tag="location", kw_only=True):
+    quotes: str = ""
+
+
+class SharePhone(Struct, frozen=True, tag="share_phone"):
+    message: str
+
+
+class Fill(Struct, frozen=True, tag="fill"):
+    message: str
+    values: dict[str, object]
+
+
+Act = (
+    Write
+    | Tap
+    | Locate
+    | SharePhone
+    | Fill
+    | Picture
+    | Voice
+    | Sticker
+    | Card
+    | Reaction
+    | Unsupported
+)
 
 
 class Watch(Struct, frozen=True):
@@ -253,16 +285,28 @@ class Control:
                 message = self._phones.write(
                     number, person, Text(act.body), quotes=act.quotes, ad=act.ad
                 )
-            case Tap():
-                tapped = self._world.message(act.message)
-                if tapped is None or (tapped.number, tapped.person) != (number, person):
+            case Locate():
+                place = Place(act.latitude, act.longitude, act.name, act.address)
+                message = self._phones.write(number, person, place, quotes=act.quotes)
+            case Tap() | SharePhone() | Fill():
+                asked = self._world.message(act.message)
+                if asked is None or (asked.number, asked.person) != (number, person):
                     raise WorldError("no such message in this chat")
-                message = self._phones.write(
-                    number, person, _tapped(tapped, act.id), quotes=tapped.wamid
-                )
+                said = self._answer(asked, act)
+                message = self._phones.write(number, person, said, quotes=asked.wamid)
             case _:
                 message = self._phones.write(number, person, act)
         return _json(message, HTTPStatus.CREATED)
+
+    def _answer(self, asked: Message, act: Tap | SharePhone | Fill) -> Heard:
+        """What the person sends by what they did to a message of the business."""
+        match act:
+            case Tap(id=key):
+                return _tapped(asked, key)
+            case SharePhone():
+                return _shared(asked, self._world.people[asked.person])
+            case Fill(values=values):
+                return Filled(_token(asked), values)
 
     async def _watch(self, request: web.Request) -> web.Response:
         number, person = _pair(request)
@@ -354,21 +398,56 @@ class Control:
 def _tapped(message: Message, key: str) -> Heard:
     """What the person sends by tapping `key` on a message of the business."""
     match message.content:
-        case Buttons(buttons=buttons):
-            for button in buttons:
+        case Buttons(buttons=replies):
+            for button in replies:
+                if button.id == key:
+                    return Tapped("button_reply", button.id, button.title)
+        case Carousel(cards=cards):
+            for button in (button for card in cards for button in card.buttons):
                 if button.id == key:
                     return Tapped("button_reply", button.id, button.title)
         case Menu(sections=sections):
             for row in (row for section in sections for row in section.rows):
                 if row.id == key:
                     return Tapped("list_reply", row.id, row.title, row.description)
-        case Notice(buttons=quick):
-            for each in quick:
-                if each.kind == "QUICK_REPLY" and each.title == key:
+        case Notice(buttons=buttons, cards=cards):
+            # The cards of a carousel show the same labels: a tap on one of theirs is told by its payload.
+            quick = [
+                *((each, each.title) for each in buttons),
+                *((each, each.value) for card in cards for each in card.buttons),
+            ]
+            for each, name in quick:
+                if each.kind == "QUICK_REPLY" and name == key:
                     return QuickReply(each.value, each.title)
         case _:
             pass
     raise WorldError("that message has no such button")
+
+
+def _shared(asked: Message, person: Person) -> SharedPhone:
+    asks = isinstance(asked.content, PhoneRequest) or (
+        isinstance(asked.content, Notice)
+        and any(button.kind == "REQUEST_CONTACT_INFO" for button in asked.content.buttons)
+    )
+    if not asks:
+        raise WorldError("that message does not ask for the phone")
+    if not person.wa_id:
+        raise WorldError("the emulator does not know this person's phone")
+    return SharedPhone(person.wa_id)
+
+
+def _token(asked: Message) -> str:
+    """The token of the form that a message opens."""
+    match asked.content:
+        case Form(token=token):
+            return token
+        case Notice(buttons=buttons):
+            for button in buttons:
+                if button.kind == "FLOW":
+                    return button.value
+        case _:
+            pass
+    raise WorldError("that message opens no form")
 
 
 def _pair(request: web.Request) -> tuple[NumberId, PersonId]:

@@ -9,6 +9,7 @@ GET  /{version}/{phone_number_id}               ?fields=
 import secrets
 import socket
 import struct
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -19,9 +20,10 @@ from handlers.ports import Clock
 from handlers.whatsapp.emulator.content import Notice
 from handlers.whatsapp.emulator.errors import HTTP_STATUS, GraphError, title_of
 from handlers.whatsapp.emulator.faults import Board
+from handlers.whatsapp.emulator.fields import JSON
 from handlers.whatsapp.emulator.phones import Phones
-from handlers.whatsapp.emulator.sends import JSON, ReadReceipt, read_request
-from handlers.whatsapp.emulator.templates import Template
+from handlers.whatsapp.emulator.sends import ReadReceipt, read_request
+from handlers.whatsapp.emulator.templates import Button, Card, Template
 from handlers.whatsapp.emulator.waits import Waits
 from handlers.whatsapp.emulator.witness import Witness
 from handlers.whatsapp.emulator.world import Number, NumberId, Send, World
@@ -266,20 +268,20 @@ def _reset(request: web.Request) -> web.Response:
 
 def _described(template: Template) -> JSON:
     components: list[JSON] = []
-    if template.header:
+    if template.header_text:
+        components.append({"type": "HEADER", "format": "TEXT", "text": template.header_text})
+    elif template.header:
         components.append({"type": "HEADER", "format": template.header})
+    if template.offer:
+        offer = {"text": template.offer, "has_expiration": template.offer_expires}
+        components.append({"type": "LIMITED_TIME_OFFER", "limited_time_offer": offer})
     components.append({"type": "BODY", "text": template.body})
     if template.footer:
         components.append({"type": "FOOTER", "text": template.footer})
     if template.buttons:
-        components.append(
-            {
-                "type": "BUTTONS",
-                "buttons": [
-                    _button(button.type, button.text, button.url) for button in template.buttons
-                ],
-            }
-        )
+        components.append(_buttons(template.buttons))
+    if template.cards:
+        components.append({"type": "CAROUSEL", "cards": [_card(each) for each in template.cards]})
     return {
         "id": template.id,
         "name": template.name,
@@ -291,15 +293,33 @@ def _described(template: Template) -> JSON:
     }
 
 
-def _button(kind: str, text: str, url: str) -> JSON:
+def _card(card: Card) -> JSON:
+    components: list[JSON] = [{"type": "HEADER", "format": card.header}]
+    if card.body:
+        components.append({"type": "BODY", "text": card.body})
+    if card.buttons:
+        components.append(_buttons(card.buttons))
+    return {"components": components}
+
+
+def _buttons(buttons: Sequence[Button]) -> JSON:
+    return {"type": "BUTTONS", "buttons": [_button(button) for button in buttons]}
+
+
+def _button(button: Button) -> JSON:
     # Meta shows the copy-code button of an authentication template as a URL button.
-    if kind == "OTP":
+    if button.type == "OTP":
         return {
             "type": "URL",
-            "text": text,
+            "text": button.text,
             "url": "https://www.whatsapp.com/otp/code/?otp_type=COPY_CODE&code=otp{{1}}",
         }
-    described: JSON = {"type": kind, "text": text}
-    if url:
-        described["url"] = url
+    described: JSON = {"type": button.type, "text": button.text}
+    for key, value in (
+        ("url", button.url),
+        ("phone_number", button.phone),
+        ("flow_id", button.flow_id),
+    ):
+        if value:
+            described[key] = value
     return described

@@ -6,7 +6,7 @@ from typing import Final
 
 from handlers.ports import Clock
 from handlers.whatsapp.emulator import updates
-from handlers.whatsapp.emulator.content import Heard
+from handlers.whatsapp.emulator.content import Heard, Reaction
 from handlers.whatsapp.emulator.feed import Changed, ChatChanged, Feed
 from handlers.whatsapp.emulator.updates import Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
@@ -129,12 +129,13 @@ class Phones:
     async def _travel(self, accepted: Accepted, arrived: asyncio.Event) -> None:
         wamid = accepted.message.wamid
         posted = []
+        await self._waits.during(self._pace.sent_ms)
         if accepted.fails:
-            await self._waits.during(self._pace.sent_ms)
             posted.append(self._step(wamid, "failed", code=accepted.fails))
         else:
-            await self._waits.during(self._pace.sent_ms)
             posted.append(self._step(wamid, "sent"))
+        # Meta: a reaction is sent, and nothing more is heard of it.
+        if not accepted.fails and not isinstance(accepted.message.content, Reaction):
             await self._waits.during(self._pace.delivered_ms)
             posted.append(self._step(wamid, "delivered"))
             if self._world.watches(accepted.message.number, accepted.message.person):

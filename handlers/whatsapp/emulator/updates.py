@@ -11,15 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from handlers.whatsapp.emulator.content import (
-    Buttons,
     Card,
-    Link,
-    Menu,
-    Notice,
+    Filled,
     Picture,
     Place,
     QuickReply,
     Reaction,
+    SharedPhone,
     Sticker,
     Tapped,
     Text,
@@ -180,9 +178,8 @@ def _body(message: Message) -> JSON:
                 "phones": [
                     {"phone": f"+{_digits(phone)}", "wa_id": _digits(phone), "type": "CELL"}
                 ],
-                "origin": "other",
             }
-            return {"type": "contacts", "contacts": [card]}
+            return {"type": "contacts", "origin": "other", "contacts": [card]}
         case Reaction(wamid, emoji):
             return {
                 "type": "reaction",
@@ -194,7 +191,16 @@ def _body(message: Message) -> JSON:
                 "errors": [_error(131051)],
                 "unsupported": {"type": kind},
             }
-        case Buttons() | Menu() | Link() | Notice():
+        case SharedPhone(phone):
+            shared = {"phones": [{"phone": f"+{phone}", "wa_id": phone}]}
+            # Meta: the person's answer to a request names nobody, and says where it comes from.
+            return {"type": "contacts", "origin": "contact_request", "contacts": [shared]}
+        case Filled(token, values):
+            told = {"flow_token": token} if token else {}
+            response = msgspec.json.encode({**values, **told}).decode()
+            reply = {"name": "flow", "body": "Sent", "response_json": response}
+            return {"type": "interactive", "interactive": {"type": "nfm_reply", "nfm_reply": reply}}
+        case _:
             raise AssertionError("only a business says that")
 
 

@@ -103,7 +103,7 @@ def test_the_clock_is_written_again_after_a_silence() -> None:
         pytest.param(
             Link("Mira", "Abrir", "https://sol.example"), "< Mira [Abrir](https://sol.example)", id="link"
         ),
-        pytest.param(Template("aviso", "es_CL", (("nombre", "Rosa"),)), "< (aviso) nombre=Rosa", id="template"),
+        pytest.param(Template("aviso", "es_CL", (("nombre", "Rosa"),)), "< (template aviso) Rosa", id="template"),
     ],
 )  # fmt: skip
 def test_each_kind_of_content_has_its_line(content: Content, line: str) -> None:

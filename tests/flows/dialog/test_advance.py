@@ -11,7 +11,7 @@ import pytest
 from flows.dialog.advance import Book, LoopError, Turn
 from flows.dialog.answers import Media, Name, Pesos
 from flows.dialog.calls import Call, Failed
-from flows.dialog.content import Buttons, Rows, Template
+from flows.dialog.content import Buttons, Rows, Template, body_of
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, HandOff, Stopped
 from flows.dialog.events import Attachment, Heard, Result, Wake
@@ -45,7 +45,7 @@ def tapped(id: str, title: str = "") -> Heard:
 def body(turn: Turn) -> str:
     assert turn.message is not None
     assert not isinstance(turn.message, Template)
-    return turn.message.body
+    return body_of(turn.message)
 
 
 # ---------------------------------------------------------------- a flow that shows each feature

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from flows.dialog.content import Template, Text
-from flows.values.ids import ChannelId, ConversationId, ItemId, Wamid
+from flows.dialog.content import Content, Image, OurFile, Template, Text
+from flows.values.ids import ChannelId, ConversationId, FileId, ItemId, Wamid
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
@@ -94,7 +94,7 @@ def sent(*, at: int = NOW, wamid: str = "wamid.OUT", proved: bool = False) -> Do
 
 
 def refused(
-    fault: str, *, code: int = 0, at: int = NOW, content: Text | Template = HOLA, dead: bool = False
+    fault: str, *, code: int = 0, at: int = NOW, content: Content = HOLA, dead: bool = False
 ) -> Done | Dead:
     records = (RefusedRecord(tenant=TENANT, ref=REF, item=ITEM, at=at, fault=fault, code=code),)
     event = Refused(ref=REF, fault=fault, code=code, item=ITEM, content=content)
@@ -165,6 +165,15 @@ async def test_a_held_message_counts_as_sent_and_is_shown(desk: Desk) -> None:
     assert await desk.sends(content=NOTICE) == sent()
 
     assert desk.counts.counted["whatsapp_send", "held"] == 1
+
+
+async def test_a_file_that_is_not_with_meta_is_not_sent(desk: Desk) -> None:
+    picture = Image(OurFile(FileId("f-1")))
+
+    outcome = await desk.sends(content=picture)
+
+    assert outcome == refused("not_uploaded", content=picture, dead=True)
+    assert desk.stub.posted == []
 
 
 async def test_a_body_that_cannot_be_read_is_a_dead_letter(desk: Desk) -> None:

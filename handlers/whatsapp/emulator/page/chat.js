@@ -2,7 +2,7 @@
 
 import { api, listen } from "./api.js";
 import { bubble, preview, refresh } from "./bubbles.js";
-import { askPerson, askTime, chooseEmoji, chooseRow } from "./dialogs.js";
+import { askForm, askPerson, askTime, chooseEmoji, chooseRow, showProducts } from "./dialogs.js";
 import { avatar, byId, el, fillTexts, icon } from "./dom.js";
 import { day, dayKey, left, longDay, moment, phone, time } from "./format.js";
 import { business, chatOf, load, me, now, on, open, state, take } from "./state.js";
@@ -121,6 +121,10 @@ function append(message) {
     react: () => chooseEmoji(state.messages.find((each) => each.wamid === message.wamid)?.emoji, (emoji) => act({ type: "reaction", message: message.wamid, emoji })),
     copied: (code) => attempt(navigator.clipboard.writeText(code).then(() => toast(TEXTS.copied))),
     find: (wamid) => state.messages.find((each) => each.wamid === wamid),
+    place: () => act({ ...ATTACHMENTS.location(), quotes: message.wamid }),
+    phone: () => act({ type: "share_phone", message: message.wamid }),
+    fill: (title, data) => askForm(title, data, (values) => act({ type: "fill", message: message.wamid, values })),
+    products: showProducts,
   });
   item.dataset.day = key;
   item.classList.toggle("first", !before?.classList.contains(message.outbound ? "theirs" : "mine") || before?.dataset.day !== key);

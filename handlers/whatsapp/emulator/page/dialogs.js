@@ -74,6 +74,58 @@ const actions = (label) =>
     el("button", { class: "primary", text: label }),
   );
 
+/** The products of a message; they are only looked at. */
+export function showProducts(title, shelves) {
+  const groups = shelves.map((shelf) =>
+    el("section", { class: "rows" }, shelf.title && el("h3", { text: shelf.title }), el("ul", { class: "goods-list" }, ...shelf.products.map((sku) => el("li", {}, icon("bag"), el("span", { text: sku }))))),
+  );
+  show(title || TEXTS.see_products, ...groups);
+}
+
+const FIELDS = 3;
+
+/** Fill in a form, whose fields only the bot knows: `send` gets an object. Numbers, true and false are sent as such. */
+export function askForm(title, data, send) {
+  const rows = el("div", { class: "form-rows" });
+  const addRow = (name = "", value = "") => {
+    const key = el("input", { name: "field", maxlength: 80, autocomplete: "off", autocapitalize: "none", value: name });
+    const answer = el("input", { name: "answer", autocomplete: "off", value });
+    rows.append(el("div", { class: "pair" }, field(TEXTS.form_field, key), field(TEXTS.form_value, answer)));
+    return key;
+  };
+  for (const [name, value] of Object.entries(data)) addRow(name, typeof value === "string" ? value : JSON.stringify(value));
+  while (rows.children.length < FIELDS) addRow();
+  const form = el(
+    "form",
+    {
+      class: "form",
+      on: {
+        submit: (event) => {
+          event.preventDefault();
+          const values = {};
+          for (const row of rows.children) {
+            const [key, answer] = row.querySelectorAll("input");
+            if (key.value.trim()) values[key.value.trim()] = typed(answer.value);
+          }
+          close();
+          send(values);
+        },
+      },
+    },
+    el("p", { class: "help", text: TEXTS.form_help }),
+    rows,
+    el("button", { class: "quiet", type: "button", text: TEXTS.form_add, on: { click: () => addRow().focus() } }),
+    actions(TEXTS.form_send),
+  );
+  show(title, form);
+  rows.querySelector("input").focus();
+}
+
+/** A value as a form would send it. */
+function typed(text) {
+  return /^(true|false|-?\d+(\.\d+)?)$/.test(text) ? JSON.parse(text) : text;
+}
+
 /** Ask for a person; `save` gets the API's body. */
 export function askPerson(suggestedPhone, save) {
   const name = el("input", { name: "name", required: true, maxlength: 60, autocomplete: "off" });

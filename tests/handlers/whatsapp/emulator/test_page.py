@@ -20,6 +20,7 @@ from tests.handlers.whatsapp.emulator.stage import (
     Hook,
     Stage,
     buttons,
+    interactive,
     items,
     link,
     menu,
@@ -36,6 +37,58 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def request(kind: str, name: str) -> JSON:
+    return interactive({"type": kind, "body": {"text": "¿Me ayudas?"}, "action": {"name": name}})
+
+
+def slide(index: int, title: str) -> JSON:
+    return {
+        "card_index": index,
+        "type": "cta_url",
+        "header": {"type": "image", "image": {"link": "https://sol.example/torta.jpg"}},
+        "body": {"text": title},
+        "action": {
+            "buttons": [
+                {
+                    "type": "quick_reply",
+                    "quick_reply": {"id": f"c{index}", "title": f"Quiero {title}"},
+                }
+            ]
+        },
+    }
+
+
+FORM = {
+    "flow_message_version": "3",
+    "flow_id": "77",
+    "flow_token": "t-1",
+    "flow_cta": "Completar",
+    "flow_action_payload": {"screen": "START", "data": {"nombre": "Ana"}},
+}
+KINDS: dict[str, JSON] = {
+    "formulario": interactive(
+        {
+            "type": "flow",
+            "body": {"text": "Faltan datos"},
+            "action": {"name": "flow", "parameters": FORM},
+        }
+    ),
+    "lugar": request("location_request_message", "send_location"),
+    "número": request("request_contact_info", "request_contact_info"),
+    "tortas": interactive(
+        {
+            "type": "carousel",
+            "body": {"text": "¿Cuál?"},
+            "action": {"cards": [slide(0, "Mil hojas"), slide(1, "Selva negra")]},
+        }
+    ),
+    "foto": {
+        "type": "image",
+        "image": {"link": "https://sol.example/torta.jpg", "caption": "Así *quedó*"},
+    },
+}
 
 
 class Baker:
@@ -79,6 +132,21 @@ class Baker:
                 return buttons("Sí, ese", "Es otro")
             case {"type": "text", "text": {"body": "hora"}}:
                 return reminder()
+            case {
+                "type": "text",
+                "text": {"body": ("formulario" | "lugar" | "número" | "tortas" | "foto") as asked},
+            }:
+                return KINDS[asked]
+            case {"interactive": {"nfm_reply": {"response_json": filled}}}:
+                return text(f"Recibí {filled}")
+            case {
+                "type": "contacts",
+                "origin": "contact_request",
+                "contacts": [{"phones": [{"wa_id": wa_id}]}],
+            }:
+                return text(f"Recibí contact_request {wa_id}")
+            case {"type": "location", "context": {"id": _}}:
+                return text("Recibí un lugar pedido")
             case {"interactive": {"list_reply": {"id": "prices"}}}:
                 return link("Abrir lista", "https://sol.example/precios")
             case {"interactive": {"button_reply": {"title": title}}}:
@@ -225,6 +293,92 @@ async def test_every_attachment_reaches_the_bot(stage: Stage, browser: Browser) 
                 page.get_by_role("group", name="Adjuntar").get_by_role("button", name=label).click()
             )
             await expect(page.locator(".theirs").last).to_contain_text(f"Recibí {kind}")
+
+
+@pytest.mark.parametrize("width", [pytest.param(1280, id="wide"), pytest.param(360, id="phone")])
+async def test_a_form_is_filled_in_and_sent(stage: Stage, browser: Browser, width: int) -> None:
+    async with opened(browser, stage.address, width=width) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "formulario")
+
+        await page.get_by_role("button", name="Completar").click()
+        form = page.get_by_role("dialog", name="Completar")
+        await expect(form.get_by_label("Campo").first).to_be_focused()
+        await expect(form.get_by_label("Campo").first).to_have_value("nombre")
+        await form.get_by_label("Campo").nth(1).fill("personas")
+        await form.get_by_label("Valor").nth(1).fill("4")
+        await form.get_by_role("button", name="Enviar formulario").click()
+
+        await expect(page.locator(".mine").last).to_contain_text("Formulario enviado")
+        await expect(page.locator(".theirs").last).to_contain_text(
+            'Recibí {"nombre":"Ana","personas":4,"flow_token":"t-1"}'
+        )
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+
+async def test_a_place_and_a_phone_are_shared_on_request(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "lugar")
+        await page.get_by_role("button", name="Enviar ubicación").click()
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí un lugar pedido")
+
+        await writes(page, "número")
+        await page.get_by_role("button", name="Compartir teléfono").click()
+
+        await expect(page.locator(".mine").last).to_contain_text("+56 9 1234 5678")
+        await expect(page.locator(".theirs").last).to_contain_text(
+            "Recibí contact_request 56912345678"
+        )
+
+
+async def test_a_card_of_a_carousel_is_reached_and_tapped_with_the_keyboard(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address, width=360) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "tortas")
+        cards = page.get_by_role("list", name="2 tarjetas, de lado a lado")
+        await expect(cards.get_by_role("img", name="Foto")).to_have_count(2)
+
+        await cards.get_by_role("button", name="Quiero Selva negra").focus()
+        await page.keyboard.press("Enter")
+
+        await expect(page.locator(".theirs").last).to_contain_text("Elegiste Quiero Selva negra")
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+async def test_a_file_tells_what_it_is_and_where(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+
+        await writes(page, "foto")
+
+        bubble = page.locator(".theirs").last
+        await expect(bubble.get_by_role("img", name="Foto")).to_be_visible()
+        await expect(bubble.get_by_role("link", name="torta.jpg")).to_have_attribute(
+            "href", "https://sol.example/torta.jpg"
+        )
+        await expect(bubble.locator("strong")).to_have_text("quedó")
+
+
+async def test_the_business_reacts_to_what_a_person_wrote(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "¿pan?")
+        await expect(page.locator(".theirs")).to_have_count(1)
+        wamid = await page.locator(".mine").first.get_attribute("data-wamid")
+
+        await stage.sends(
+            {
+                "to": "56912345678",
+                "type": "reaction",
+                "reaction": {"message_id": wamid, "emoji": "👍"},
+            }
+        )
+
+        await expect(page.locator(".mine .reaction").first).to_have_text("👍")
+        await expect(page.locator(".theirs")).to_have_count(1)
 
 
 async def test_a_double_click_puts_a_reaction(stage: Stage, browser: Browser) -> None:
