@@ -127,6 +127,7 @@ class Node:
 
     async def _connect(self) -> None:
         wait_s = BACKOFF_S / 2
+        was_away = not self.is_new
         while True:
             self._hurry.clear()
             try:
@@ -134,7 +135,7 @@ class Node:
             except (StoreLostError, LaneError) as error:
                 if isinstance(error, LaneError):
                     log.error("store.refused", address=str(self.address), error=str(error))
-                self.is_new = False
+                self.is_new, was_away = False, True
                 self._give_up(error)
                 if self._on_lost is not None:
                     self._on_lost()
@@ -147,7 +148,8 @@ class Node:
                 async with asyncio.timeout(wait_s - BACKOFF_S):
                     await self._hurry.wait()
         self._keeper = None
-        log.info("store.up", address=str(self.address))
+        if was_away:
+            log.info("store.back", address=str(self.address))
         waiting, self._waiting = self._waiting, []
         for pending in waiting:
             pending.since_s = asyncio.get_running_loop().time()

@@ -137,5 +137,7 @@ def _part(function: str, file: str) -> str:
     """The part of the program or the package that a function belongs to."""
     if (function, file) == LOOP:
         return "event loop (uvloop)"
-    start, _, rest = file.partition("/")
+    start, slash, rest = file.partition("/")
+    if not slash:
+        return "standard library"
     return f"{start}/{rest.partition('/')[0]}" if start in ("bot", "handlers", "flows") else start

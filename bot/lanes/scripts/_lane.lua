@@ -5,7 +5,7 @@
 --   i:<lane>:<k>  a waiting item, head <= k < tail: "number body"; <lane>:<number>-<k> is its id, never used again
 --   d:<lane>:<k>  proof from outside that a waiting item took effect (see confirm.lua)
 --   s:<lane>      the lane's state, opaque here; an idle lane is this field and nothing else
---   #             the last number given: of a token or an item, and never given again
+--   #             the last number given, to tokens and items
 --   trimmed       how many lines ever left the journal (see journal_trim.lua)
 -- Its ready key, one per kind of lane, is a sorted set: lane -> when it may next be claimed, in ms since
 -- the epoch. That is queue, lease, back-off and timer at once, so there is nothing to reap.
@@ -22,19 +22,19 @@ local function now_ms(shift)
   return t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(shift)
 end
 
--- A number that was never given before, in tenths of a ms since the epoch or just after the last one. A failover takes
--- the shard back by what the replica had not heard yet; a mere counter would then give the same numbers again, and a
--- worker or a status of before would be taken for one of after. Finer than that, Lua would no longer write it in full.
-local last  -- that this run of the script gave
+-- The number of this run of a script: no other run gave it, in no earlier life of the store. It is the time in tenths of
+-- a ms since the epoch, or just after the last one. A failover takes the shard back by what the replica had not heard
+-- yet; a mere counter would then give the same numbers again, and a worker or a status of before would be taken for one
+-- of after. Finer than that, Lua would no longer write it in full.
+local given
 local function number(box)
-  if last then
-    last = last + 1
-  else
+  if not given then
     local t = redis.call('TIME')
-    last = math.max(tonumber(redis.call('HGET', box, '#') or 0) + 1, t[1] * 10000 + math.floor(t[2] / 100))
+    local last = tonumber(redis.call('HGET', box, '#') or 0)
+    given = math.max(last + 1, t[1] * 10000 + math.floor(t[2] / 100))
+    redis.call('HSET', box, '#', given)
   end
-  redis.call('HSET', box, '#', last)
-  return last
+  return given
 end
 
 local function read(box, lane)

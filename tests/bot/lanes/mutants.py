@@ -51,9 +51,8 @@ MUTANTS: Final = (
     Mutant("commit under any token", "commit", "m.token ~= tonumber(ARGV[3])", "false"),
     Mutant("renew under any token", "renew", "m and m.token == tonumber(ARGV[a + 1])", "m"),
     Mutant("retry under any token", "retry", "m.token ~= tonumber(ARGV[3])", "false"),
-    Mutant("tokens repeat", "_lane", "math.max(tonumber(redis.call('HGET', box, '#') or 0) + 1, t[1] * 10000 + math.floor(t[2] / 100))", "1"),
-    Mutant("a script gives a number twice", "_lane", "last = last + 1", "-- again"),
-    Mutant("tokens repeat after a failover", "_lane", ", t[1] * 10000 + math.floor(t[2] / 100))", ")"),
+    Mutant("tokens repeat", "_lane", "math.max(last + 1, t[1] * 10000 + math.floor(t[2] / 100))", "math.max(last, 1)"),
+    Mutant("tokens repeat after a failover", "_lane", "math.max(last + 1, t[1] * 10000 + math.floor(t[2] / 100))", "last + 1"),
     Mutant(
         "a put wakes a lane that is leased or rests",
         "_lane",

@@ -106,12 +106,15 @@ async def test_a_node_does_refuse_what_lives_elsewhere(wire: Wire) -> None:
         await wire.script(strays, ["a{1}"], [])
 
 
-async def test_any_node_leads_to_the_others(cluster: StoreCluster) -> None:
+async def test_any_node_leads_to_the_others(
+    cluster: StoreCluster, capfd: pytest.CaptureFixture[str]
+) -> None:
     hosts = ",".join(f"127.0.0.1:{port}" for port in (1, cluster.nodes[1].port))
 
     wire = await Wire.open(f"redis://{hosts}")
 
     assert wire.is_up
+    assert capfd.readouterr() == ("", ""), "a command's output is its own"
     await wire.close()
 
 
