@@ -34,7 +34,7 @@ from flows.dialog.transcript import (
     parse,
 )
 from flows.dialog.transcript import Clock as SetClock
-from handlers.whatsapp.emulator.content import Buttons, Link, Menu, Notice, Said, Text
+from handlers.whatsapp.emulator.content import Buttons, Link, Medium, Menu, Notice, Said, Text
 from handlers.whatsapp.emulator.world import Message
 from tests.whole.conftest import Whole, whole_server
 from tests.whole.people import until
@@ -192,7 +192,7 @@ def options(content: object) -> list[tuple[str, str]]:
 def as_script(content: Said) -> Hears:
     """What the person sees, as a script would expect it."""
     match content:
-        case Text(body=body):
+        case Text(body=body) | Medium(caption=body):
             return Hears(body)
         case Buttons(body=body, buttons=buttons):
             return Hears(body, tuple(button.title for button in buttons))

@@ -1,5 +1,6 @@
 """What a chat bubble holds, in either direction. The page shows these values as they are."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -9,6 +10,20 @@ class Text(Struct, frozen=True, tag="text"):
     """Free-form text, written by either side."""
 
     body: str
+
+
+MediumKind = Literal["image", "video", "audio", "document", "sticker"]
+
+
+class Medium(Struct, frozen=True, tag="medium"):
+    """A file, of either side."""
+
+    kind: MediumKind
+    source: str
+    """A media id, or the address of a web page's file."""
+    caption: str = ""
+    name: str = ""
+    voice: bool = False
 
 
 # ------------------------------------------------------------------ what a business says
@@ -85,7 +100,7 @@ class Notice(Struct, frozen=True, tag="template"):
     buttons: tuple[TemplateButton, ...] = ()
 
 
-Said = Text | Buttons | Menu | Link | Notice
+Said = Text | Medium | Buttons | Menu | Link | Notice
 
 
 # ------------------------------------------------------------------ what a person does
@@ -108,19 +123,24 @@ class QuickReply(Struct, frozen=True, tag="quick_reply"):
 
 
 class Picture(Struct, frozen=True, tag="image"):
-    """A photo."""
+    """A photo; a sample if none is given."""
 
     caption: str = ""
+    media: str = ""
+    """Meta's id of its file."""
 
 
 class Voice(Struct, frozen=True, tag="voice"):
-    """A voice note."""
+    """A voice note: the sample."""
 
-    seconds: int = 7
+    seconds: int = 4
+    media: str = ""
 
 
 class Sticker(Struct, frozen=True, tag="sticker"):
-    """A sticker."""
+    """A sticker: the sample."""
+
+    media: str = ""
 
 
 class Place(Struct, frozen=True, tag="location"):
@@ -153,7 +173,17 @@ class Unsupported(Struct, frozen=True, tag="unsupported"):
 
 
 Heard = (
-    Text | Tapped | QuickReply | Picture | Voice | Sticker | Place | Card | Reaction | Unsupported
+    Text
+    | Medium
+    | Tapped
+    | QuickReply
+    | Picture
+    | Voice
+    | Sticker
+    | Place
+    | Card
+    | Reaction
+    | Unsupported
 )
 Content = Said | Heard
 
@@ -167,7 +197,7 @@ def words_of(content: Content) -> str:
             return content.title
         case QuickReply():
             return content.text
-        case Picture():
+        case Picture() | Medium():
             return content.caption
         case Reaction():
             return content.emoji
@@ -175,3 +205,15 @@ def words_of(content: Content) -> str:
             return content.name
         case Voice() | Sticker() | Unsupported():
             return ""
+
+
+def media_in(content: object) -> Iterator[Medium]:
+    """The files that it shows, however deep inside."""
+    if isinstance(content, Medium):
+        yield content
+    elif isinstance(content, Struct):
+        for name in content.__struct_fields__:
+            yield from media_in(getattr(content, name))
+    elif isinstance(content, tuple):
+        for each in content:
+            yield from media_in(each)

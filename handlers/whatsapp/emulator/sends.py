@@ -13,6 +13,8 @@ from handlers.whatsapp.emulator.content import (
     Button,
     Buttons,
     Link,
+    Medium,
+    MediumKind,
     Menu,
     Notice,
     Row,
@@ -130,12 +132,26 @@ def _content(body: JSON, find_template: FindTemplate) -> Said:
                     100, f"Param text['body'] must be at most {TEXT_MAX} characters long."
                 )
             return Text(text)
+        case "image" | "video" | "audio" | "document" | "sticker" as kind:
+            return _medium(_object(body, kind), kind)
         case "interactive":
             return _interactive(_object(body, "interactive"))
         case "template":
             return _template(_object(body, "template"), find_template)
         case kind:
             raise GraphError(131051, f"Message type {kind} is not known here.")
+
+
+def _medium(given: JSON, kind: MediumKind) -> Medium:
+    if ("id" in given) == ("link" in given):
+        raise GraphError(131008, f"One of {kind}['id'] and {kind}['link'] is required.")
+    source = _text(given, "id" if "id" in given else "link", f"{kind}.source")
+    caption, name = (str(given.get(key, "")) for key in ("caption", "filename"))
+    if len(caption) > BODY_MAX:
+        raise GraphError(
+            100, f"Param {kind}['caption'] must be at most {BODY_MAX} characters long."
+        )
+    return Medium(kind, source, caption, name, voice=given.get("voice") is True)
 
 
 # ------------------------------------------------------------------ interactive

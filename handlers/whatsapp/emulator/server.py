@@ -14,6 +14,8 @@ from handlers.whatsapp.emulator.control import Control, OnShift
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Feed
 from handlers.whatsapp.emulator.graph import Graph
+from handlers.whatsapp.emulator.graph_media import GraphMedia
+from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Pace, Phones
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.updates import Update
@@ -29,6 +31,7 @@ _CSP: Final = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
+        "media-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -70,7 +73,9 @@ class Emulator:
         retries: Retries = Retries(),  # noqa: B008 - frozen
         salt: str = "",
     ) -> None:
-        self.world = World(numbers, templates, salt=salt or secrets.token_hex(4))
+        salt = salt or secrets.token_hex(4)
+        self.world = World(numbers, templates, salt=salt)
+        self.media = Media(salt=salt)
         self._feed = Feed()
         self.faults = Board(on_change=self._feed.tell_faults)
         self._chores = Chores()
@@ -93,10 +98,19 @@ class Emulator:
             clock=clock,
             waits=self._waits,
             chores=self._chores,
+            media=self.media,
             pace=pace,
         )
         self._graph = Graph(
-            world=self.world, phones=self.phones, faults=self.faults, clock=clock, waits=self._waits
+            world=self.world,
+            phones=self.phones,
+            media=self.media,
+            faults=self.faults,
+            clock=clock,
+            waits=self._waits,
+        )
+        self._graph_media = GraphMedia(
+            world=self.world, media=self.media, faults=self.faults, clock=clock, waits=self._waits
         )
         self._control = Control(
             world=self.world,
@@ -107,6 +121,7 @@ class Emulator:
             clock=clock,
             waits=self._waits,
             chores=self._chores,
+            media=self.media,
             on_shift=on_shift,
         )
 
@@ -120,7 +135,8 @@ class Emulator:
 
     def mount(self, app: web.Application) -> None:
         """Add the routes (page at `/`, `/api`, `/v26.0/…`) and the emulator's life to an application."""
-        app.add_routes([*self._graph.routes(), *self._control.routes(), *_page_routes()])
+        app.add_routes([*self._graph_media.routes(), *self._graph.routes()])
+        app.add_routes([*self._control.routes(), *_page_routes()])
         app.on_shutdown.append(self._stop_pages)
         app.cleanup_ctx.append(self._life)
 

@@ -1,11 +1,12 @@
 // One message as a bubble. A bubble is built once; what changes later (ticks, reaction, failure) is changed in place, so
 // that a screen reader hears each message once.
 
+import { fileAddress } from "./api.js";
 import { el, icon, avatar } from "./dom.js";
 import { phone, plain, rich, time } from "./format.js";
 import { TEXTS } from "./texts.js";
 
-const FREE = { sticker: true };
+const isBare = (content) => content.type === "sticker" || (content.type === "medium" && content.kind === "sticker");
 
 /**
  * @param message of the API
@@ -23,7 +24,7 @@ export function bubble(message, acts) {
       { class: "stack" },
       el(
         "div",
-        { class: `bubble ${FREE[content.type] ? "bare" : ""}` },
+        { class: `bubble ${isBare(content) ? "bare" : ""}` },
         el("span", { class: "hidden", text: `${message.outbound ? TEXTS.bot_said : TEXTS.you_said}: ` }),
         quote(message, acts),
         ...parts,
@@ -71,6 +72,8 @@ export function preview(message) {
       return TEXTS.reacted(content.emoji);
     case "image":
       return content.caption || TEXTS.image;
+    case "medium":
+      return content.caption || content.name || mediumName(content);
     case "contacts":
       return TEXTS.contact;
     default:
@@ -101,20 +104,13 @@ const BODIES = {
   ],
   tapped: (content) => [words(content.title), content.description && el("p", { class: "foot", text: content.description })],
   quick_reply: (content) => [words(content.text)],
-  image: (content) => [
-    el("div", { class: "photo", role: "img", "aria-label": TEXTS.image }, icon("image")),
-    content.caption && words(content.caption),
-  ],
+  medium: (content) => [shownMedium(content), content.caption && words(content.caption)],
+  image: (content) => [shownMedium({ kind: "image", source: content.media }), content.caption && words(content.caption)],
   voice: (content, message) => [
-    el(
-      "div",
-      { class: "voice", role: "img", "aria-label": TEXTS.voice_play },
-      icon("play"),
-      el("span", { class: "wave" }, ...wave(message.wamid)),
-      el("span", { class: "seconds", text: `0:${String(content.seconds).padStart(2, "0")}` }),
-    ),
+    el("span", { class: "wave", "aria-hidden": "true" }, ...wave(message.wamid)),
+    shownMedium({ kind: "audio", voice: true, source: content.media }),
   ],
-  sticker: () => [el("div", { class: "big-sticker" }, icon("smile", TEXTS.sticker))],
+  sticker: (content) => [shownMedium({ kind: "sticker", source: content.media })],
   location: (content) => [
     el("div", { class: "map", role: "img", "aria-label": TEXTS.location }, icon("location")),
     el("p", { class: "place" }, el("strong", { text: content.name || TEXTS.location }), el("span", { text: content.address || `${content.latitude}, ${content.longitude}` })),
@@ -124,6 +120,29 @@ const BODIES = {
   ],
   unsupported: () => [el("p", { class: "label" }, icon("unsupported"), el("span", { text: TEXTS.unsupported }))],
 };
+
+const mediumName = ({ kind, voice }) => (kind === "audio" && voice ? TEXTS.voice : TEXTS[kind]);
+
+/** A file as it is seen or heard; one that lies on a web page is only linked to. */
+function shownMedium(content) {
+  const label = content.name || mediumName(content);
+  if (content.source.startsWith("https://")) {
+    return el("a", { class: "document", href: content.source, target: "_blank", rel: "noopener noreferrer" }, icon("external"), el("span", { text: label }));
+  }
+  const src = fileAddress(content.source);
+  switch (content.kind) {
+    case "image":
+      return el("img", { class: "photo", src, alt: label, loading: "lazy" });
+    case "sticker":
+      return el("img", { class: "big-sticker", src, alt: label, loading: "lazy" });
+    case "video":
+      return el("video", { class: "photo", src, controls: true, preload: "metadata", "aria-label": label });
+    case "audio":
+      return el("audio", { class: "sound", src, controls: true, preload: "metadata", "aria-label": label });
+    default:
+      return el("a", { class: "document", href: src, download: content.name || "" }, icon("template"), el("span", { text: label }));
+  }
+}
 
 const BARS = 28;
 

@@ -56,6 +56,7 @@ export const TEXTS = {
   days: "días",
   move_time: "Adelantar",
 
+  attach_file: "Archivo de este equipo",
   attach_image: "Foto",
   attach_voice: "Nota de voz",
   attach_sticker: "Sticker",
@@ -69,7 +70,9 @@ export const TEXTS = {
 
   image: "Foto",
   voice: "Nota de voz",
-  voice_play: "Nota de voz simulada",
+  video: "Video",
+  audio: "Audio",
+  document: "Documento",
   sticker: "Sticker",
   location: "Ubicación",
   contact: "Contacto",
@@ -121,7 +124,7 @@ export const TEXTS = {
   fault_once: "1×",
   fault_once_long: "Una vez",
   fault_always: "Siempre",
-  fault_groups: { hooks: "Webhooks hacia el bot", graph: "Respuestas de la API" },
+  fault_groups: { hooks: "Webhooks hacia el bot", graph: "Respuestas de la API", media: "Archivos" },
   fault_names: {
     duplicate: "Webhook duplicado",
     rebatch: "Mensaje repetido en otro lote",
@@ -141,6 +144,15 @@ export const TEXTS = {
     window_error: "Ventana cerrada al instante (131047)",
     fail_with: "Falla después de aceptar",
     slow_ms: "API lenta (ms)",
+    media_gone: "Archivo borrado en Meta",
+    media_url_dead: "Enlace vencido (404)",
+    media_inside: "Enlace a la red interna",
+    media_redirect: "Redirección a la red interna",
+    media_damaged: "Archivo dañado",
+    media_swapped: "Programa en vez del archivo",
+    media_endless: "Archivo sin fin",
+    media_slow_ms: "Descarga lenta (ms)",
+    upload_refused: "Subida rechazada (131053)",
   },
   fail_none: "No",
 
