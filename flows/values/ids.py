@@ -19,3 +19,6 @@ Wamid = NewType("Wamid", str)
 
 ItemId = NewType("ItemId", str)
 """`<lane>:<base>-<k>`: one item of one lane, never reused; travels in `biz_opaque_callback_data`."""
+
+FileId = NewType("FileId", str)
+"""A file that we keep: a UUID in canonical text. What Meta calls it differs by number and by month."""
