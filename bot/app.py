@@ -27,6 +27,10 @@ from bot.engine.service import Service
 from bot.engine.worker import Worker
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
+from bot.media.blobs import open_blobs
+from bot.media.library import Library
+from bot.media.links import Links
+from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
 from bot.people.directory import Directory
@@ -36,13 +40,17 @@ from bot.store.keys import embedded_keys
 from bot.store.migrate import migrate
 from bot.store.secrets import SecretBox
 from bot.web.front import Post
+from bot.web.media import media_route
 from bot.web.server import BODY_MAX, Health, metrics_route, serving
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
 from handlers.desk.serve import Desk
+from handlers.outside import Outside
 from handlers.ports import Handler
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.http import Origin
+from handlers.whatsapp.media import MediaFetcher
+from handlers.whatsapp.media_client import MediaClient
 from handlers.whatsapp.serve import OUTAGE_DOUBT_MS, RESET_DOUBT_MS, WhatsAppSender
 from handlers.whatsapp.webhook import PATH, SIGNATURE, WhatsAppWebhook
 
@@ -120,12 +128,23 @@ async def running(
         )
         store = redis.from_url(stores.redis_url)
         stack.push_async_callback(store.aclose)
-        box = SecretBox(settings.keys or embedded_keys(settings.data))
+        keys = settings.keys or embedded_keys(settings.data)
+        box = SecretBox(keys)
         directory = Directory(database, store, box)
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
         health_of_intake = IntakeHealth(wire, clock=clock)
         journal = Journal(lanes, database)
+        library = Library(
+            database,
+            open_blobs(settings.media_url, settings.data / "media"),
+            drafts=settings.data / "drafts",
+            links=Links(keys),
+            public_url=settings.address,
+            days_of=lambda tenant: media_days(directory.firm(tenant)),
+            clock=clock,
+        )
+        retention = Retention(database, library, clock=clock, metrics=metrics)
 
         # ------------------------------------------------------- outer systems
         meta = Origin(settings.graph_url)
@@ -143,7 +162,18 @@ async def running(
             outage_doubt_ms=waits.outage_doubt_ms,
         )
         stack.push_async_callback(sender.close)
-        handlers: list[Handler] = [sender, Desk(clock)]
+        outside = await stack.enter_async_context(
+            Outside.open(trusted=frozenset((settings.graph_url,)))
+        )
+        fetcher = MediaFetcher(
+            MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version),
+            library,
+            directory=directory,
+            clock=clock,
+            meter=metrics,
+            jitter=random.random,
+        )
+        handlers: list[Handler] = [sender, fetcher, Desk(clock)]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -177,6 +207,7 @@ async def running(
         app = web.Application(client_max_size=BODY_MAX)
         app.add_routes(health.routes())
         app.add_routes([metrics_route(metrics, lambda: _look(lanes, metrics))])
+        app.add_routes([media_route(library)])
         hears = role in ("all", "web")
         posts: list[Post] = []
         if hears:
@@ -206,6 +237,7 @@ async def running(
             if works:
                 owned.append(tasks.create_task(_forever(runner.run())))
                 owned.append(tasks.create_task(_forever(journal.run())))
+                owned.append(tasks.create_task(_forever(retention.run())))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"
