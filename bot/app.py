@@ -28,6 +28,10 @@ from bot.engine.service import Service
 from bot.engine.worker import Worker
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
+from bot.media.blobs import open_blobs
+from bot.media.library import Library
+from bot.media.links import Links
+from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
 from bot.people.directory import Directory
@@ -37,13 +41,17 @@ from bot.store.keys import embedded_keys
 from bot.store.migrate import migrate
 from bot.store.secrets import SecretBox
 from bot.web.front import Post
+from bot.web.media import media_route
 from bot.web.server import BODY_MAX, Health, metrics_route, serving
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
 from handlers.desk.serve import Desk
+from handlers.outside import Outside
 from handlers.ports import Handler
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.http import Origin
+from handlers.whatsapp.media import MediaFetcher
+from handlers.whatsapp.media_client import MediaClient
 from handlers.whatsapp.serve import OUTAGE_DOUBT_MS, RESET_DOUBT_MS, WhatsAppSender
 from handlers.whatsapp.webhook import PATH, SIGNATURE, WhatsAppWebhook
 
@@ -121,7 +129,8 @@ async def running(
         database = await stack.enter_async_context(
             Database.open(stores.postgres.app, statement_cache=settings.db_statement_cache)
         )
-        box = SecretBox(settings.keys or embedded_keys(settings.data))
+        keys = settings.keys or embedded_keys(settings.data)
+        box = SecretBox(keys)
         directory = Directory(database, wire, box)
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
@@ -135,6 +144,16 @@ async def running(
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
         journal = Journal(lanes, database)
+        library = Library(
+            database,
+            open_blobs(settings.media_url, settings.data / "media"),
+            drafts=settings.data / "drafts",
+            links=Links(keys),
+            public_url=settings.address,
+            days_of=lambda tenant: media_days(directory.firm(tenant)),
+            clock=clock,
+        )
+        retention = Retention(database, library, clock=clock, metrics=metrics)
 
         # ------------------------------------------------------- outer systems
         meta = Origin(settings.graph_url)
@@ -152,7 +171,18 @@ async def running(
             outage_doubt_ms=waits.outage_doubt_ms,
         )
         stack.push_async_callback(sender.close)
-        handlers: list[Handler] = [sender, Desk(clock)]
+        outside = await stack.enter_async_context(
+            Outside.open(trusted=frozenset((settings.graph_url,)))
+        )
+        fetcher = MediaFetcher(
+            MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version),
+            library,
+            directory=directory,
+            clock=clock,
+            meter=metrics,
+            jitter=random.random,
+        )
+        handlers: list[Handler] = [sender, fetcher, Desk(clock)]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -186,6 +216,7 @@ async def running(
         app = web.Application(client_max_size=BODY_MAX)
         app.add_routes(health.routes())
         app.add_routes([metrics_route(metrics, lambda: _look(lanes, metrics))])
+        app.add_routes([media_route(library)])
         hears = role in ("all", "web")
         posts: list[Post] = []
         if hears:
@@ -217,6 +248,7 @@ async def running(
                 owned.append(tasks.create_task(_forever(runner.run())))
                 for part, rota in enumerate(rotas):
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
+                owned.append(tasks.create_task(_forever(retention.run())))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"

@@ -3,6 +3,7 @@
 from msgspec import Raw, Struct
 
 from flows.dialog.content import Content, Template
+from flows.dialog.events import Attachment
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 
 
@@ -61,3 +62,14 @@ class Ask(Struct, frozen=True, tag="ask"):
     """Name of the call's class."""
     args: Raw
     """JSON of the call's fields."""
+
+
+class FetchMedia(Struct, frozen=True, tag="fetch"):
+    """Fetch the file that came with a message, before Meta forgets it. Lives in lane `media/<conversation>`."""
+
+    tenant: TenantId
+    channel: ChannelId
+    message: Wamid
+    media: Attachment
+    at: int
+    """When the message was decided upon, ms since the epoch."""

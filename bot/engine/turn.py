@@ -16,12 +16,12 @@ from flows.dialog.content import Content, Template
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
-from flows.dialog.events import Heard, Wake
+from flows.dialog.events import FileLost, Heard, Wake
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
 from flows.window import decide as may_say
-from handlers.actions import Ask, MarkRead, Say
+from handlers.actions import Ask, FetchMedia, MarkRead, Say
 from handlers.events import Answered, Arrived, Event, Refused
 from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
 
@@ -117,6 +117,9 @@ class _Run:
                 case Refused() as refused:
                     self._refused(refused)
                     used += 1
+                case FileLost() as lost:
+                    self._advance((lost,))
+                    used += 1
                 case other:
                     assert_never(other)
         if not events:
@@ -159,8 +162,21 @@ class _Run:
             last_in=max(self.now.last_in, *(a.heard.at for a in group)),
         )
         heard = tuple(a.heard for a in group)
+        self._fetch_media(heard)
         self._unpark()
         self._advance(heard, heard=heard)
+
+    def _fetch_media(self, heard: Sequence[Heard]) -> None:
+        for message in heard:
+            if message.media is not None:
+                fetch = FetchMedia(
+                    tenant=self.now.tenant,
+                    channel=self.now.channel,
+                    message=message.id,
+                    media=message.media,
+                    at=self.now_ms,
+                )
+                self.pushes.append((f"media/{self.id}", _json(fetch)))
 
     # -------------------------------------------------------------- refusals
 

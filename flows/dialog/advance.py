@@ -27,7 +27,7 @@ from flows.dialog.content import (
 )
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Asked, Consented, Effect, Ended, HandOff, Stopped
-from flows.dialog.events import Event, Heard, Result, Wake
+from flows.dialog.events import Event, FileLost, Heard, Result, Wake
 from flows.dialog.flow import (
     After,
     Bound,
@@ -60,6 +60,9 @@ CONSENTS: Final = {
 }
 """What the buttons of *alta* and *baja* allow: (notices, marketing)."""
 
+UNFIT: Final = frozenset(("too_large", "unknown_type", "wrong_kind"))
+"""Why a file is refused that would be refused again."""
+
 TALK: Final = f"{GLOBAL}human"
 
 _MS: Final = timedelta(milliseconds=1)
@@ -69,6 +72,7 @@ FORM: Final = "form"
 
 BOT_KEYS: Final = (
     "bot.already_done", "bot.audio", "bot.both", "bot.both_done", "bot.busy", "bot.cancelled",
+    "bot.file_lost", "bot.file_refused",
     "bot.help", "bot.human", "bot.image", "bot.list", "bot.many_tries", "bot.more",
     "bot.none", "bot.none_done", "bot.nothing_to_cancel", "bot.notices", "bot.notices_done", "bot.notices_only",
     "bot.old_button", "bot.recorded", "bot.start", "bot.sticker", "bot.stopped", "bot.talk",
@@ -248,6 +252,10 @@ class _Turn:
                     self.answered(event)
                 case Wake() if self.content is None:
                     self.woken(event)
+                case FileLost() if self.content is None and self.status != "human":
+                    # Where a person has taken over, they see in the journal that a file is missing.
+                    self.say_shared("bot.file_refused" if event.why in UNFIT else "bot.file_lost")
+                    self.send([Option(TALK, self.text("bot.talk"), fixed=True)])
                 case _:
                     pass
         quiet = bool(heards) and self.content is None and self.status != "human"

@@ -81,4 +81,13 @@ class Wake(Struct, frozen=True, tag="wake"):
     seq: int
 
 
-Event = Heard | Result | Wake
+class FileLost(Struct, frozen=True, tag="file_lost"):
+    """A file that the person sent will not be had."""
+
+    message: Wamid
+    kind: MediaKind
+    why: str
+    """`too_large`, `unknown_type`, `wrong_kind`: sent again it would be the same. Anything else: it was not to be had."""
+
+
+Event = Heard | Result | Wake | FileLost

@@ -4,9 +4,13 @@
     POST /api/people                        {name, wa_id?, username?, hides_phone?} -> person
     GET  /api/chats                         summaries of all chats
     GET  /api/chats/{number}/{person}       {chat, messages}: oldest first
+    POST /api/media/{number}?name=&type=    bytes, as application/octet-stream -> {id}: a file on the person's phone
+    GET  /api/media/{id}                    the bytes of a file of either side
     POST /api/chats/{number}/{person}/messages   what the person does -> message; `type` is one of
              text {body, quotes?, ad?} · tap {message, id} (button or row of an interactive message, or the label of
-             a template's button) · image {caption?} · voice {seconds?} · sticker · location {latitude, longitude,
+             a template's button) · medium {kind, source, caption?, name?, voice?} (kind:
+             image, video, audio, document, sticker; source: the id of a file) · image {caption?} · voice · sticker (samples) ·
+             location {latitude, longitude,
              name?, address?, quotes?} · contacts {name, phone} · reaction {message, emoji} · unsupported {kind?} ·
              share_phone {message} (answers a request for it) · fill {message, values} (a form, of a message or a
              template: values is a JSON object)
@@ -42,6 +46,7 @@ from handlers.whatsapp.emulator.content import (
     Filled,
     Form,
     Heard,
+    Medium,
     Menu,
     Notice,
     PhoneRequest,
@@ -58,6 +63,7 @@ from handlers.whatsapp.emulator.content import (
 )
 from handlers.whatsapp.emulator.faults import Board, Faults
 from handlers.whatsapp.emulator.feed import Feed, PersonAdded, Reload, TimeMoved
+from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Phones
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.waits import Chores, Waits
@@ -75,6 +81,7 @@ from handlers.whatsapp.emulator.world import (
 )
 
 HEARTBEAT_S: Final = 15.0  # ours: shorter than the idle limit of proxies
+FILE_BYTES_MAX: Final = 100 * 1_000_000  # Meta: of a document
 SHIFT_MAX_MS: Final = 400 * 24 * 3_600_000
 
 T = TypeVar("T")
@@ -122,6 +129,7 @@ Act = (
     | Locate
     | SharePhone
     | Fill
+    | Medium
     | Picture
     | Voice
     | Sticker
@@ -196,9 +204,11 @@ class Control:
         clock: Clock,
         waits: Waits,
         chores: Chores,
+        media: Media,
         on_shift: OnShift | None,
     ) -> None:
         self._world = world
+        self._media = media
         self._phones = phones
         self._webhooks = webhooks
         self._faults = faults
@@ -216,6 +226,8 @@ class Control:
             web.get("/api/chats", self._chats),
             web.get(chat, _refusing(self._chat)),
             web.post(chat + "/messages", _refusing(self._act)),
+            web.post("/api/media/{number}", _refusing(self._add_file)),
+            web.get("/api/media/{id}", self._file),
             web.post(chat + "/watch", _refusing(self._watch)),
             web.get("/api/faults/{number}", _refusing(self._get_faults)),
             web.put("/api/faults/{number}", _refusing(self._put_faults)),
@@ -298,6 +310,41 @@ class Control:
                 message = self._phones.write(number, person, act)
         return _json(message, HTTPStatus.CREATED)
 
+    async def _add_file(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        # As with application/json: a foreign page cannot send that without asking first.
+        if request.content_type != "application/octet-stream":
+            raise web.HTTPUnsupportedMediaType
+        data = bytearray()
+        async for piece in request.content.iter_any():
+            data += piece
+            if len(data) > FILE_BYTES_MAX:
+                raise WorldError("a file of at most 100 MB")
+        medium = self._media.receive(
+            number,
+            request.query.get("type", "") or "application/octet-stream",
+            bytes(data),
+            name=request.query.get("name", ""),
+            now_ms=self._clock.now_ms(),
+        )
+        return _json({"id": medium.id}, HTTPStatus.CREATED)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        medium = self._media.find(request.match_info["id"], now_ms=self._clock.now_ms())
+        if medium is None:
+            return _error("no such file", HTTPStatus.NOT_FOUND)
+        shown = medium.mime.startswith(("image/", "audio/", "video/")) and "svg" not in medium.mime
+        return web.Response(
+            body=medium.data,
+            headers={
+                "Content-Type": medium.mime if shown else "application/octet-stream",
+                "Content-Disposition": "inline" if shown else "attachment",
+                "Content-Security-Policy": "sandbox; default-src 'none'",
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "private, max-age=3600",
+            },
+        )
+
     def _answer(self, asked: Message, act: Tap | SharePhone | Fill) -> Heard:
         """What the person sends by what they did to a message of the business."""
         match act:
@@ -345,6 +392,7 @@ class Control:
         await self._chores.stop()
         self._webhooks.reset()
         self._world.reset()
+        self._media.reset()
         self._faults.clear()
         self._feed.tell(Reload())
         return _json({})

@@ -63,6 +63,26 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slow_ms: int = 0
     """Amount: each Graph answer waits so long."""
 
+    # files
+    media_gone: int = 0
+    """Switch: a media id is not known, as after its seven days."""
+    media_url_dead: int = 0
+    """Switch: a download URL answers 404, as after its five minutes."""
+    media_inside: int = 0
+    """Switch: the download URL points at the metadata service of a cloud."""
+    media_redirect: int = 0
+    """Switch: the download URL redirects there."""
+    media_damaged: int = 0
+    """Switch: one bit of the file is not what its digest says."""
+    media_swapped: int = 0
+    """Switch: a Windows program comes in place of the file."""
+    media_endless: int = 0
+    """Switch: the file does not end."""
+    media_slow_ms: int = 0
+    """Amount: each download waits so long."""
+    upload_refused: int = 0
+    """Switch: an upload answers 131053."""
+
 
 class Board:
     """The faults of all numbers. `on_change` is told of each change, a counted switch that is used up among them."""

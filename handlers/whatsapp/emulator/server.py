@@ -14,6 +14,8 @@ from handlers.whatsapp.emulator.control import Control, OnShift
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Feed
 from handlers.whatsapp.emulator.graph import Graph
+from handlers.whatsapp.emulator.graph_media import GraphMedia
+from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Pace, Phones
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.updates import Update
@@ -30,6 +32,7 @@ _CSP: Final = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
+        "media-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -75,7 +78,9 @@ class Emulator:
         memory: Memory = Memory(),  # noqa: B008 - frozen
         witness: Witness | None = None,
     ) -> None:
-        self.world = World(numbers, templates, salt=salt or secrets.token_hex(4), memory=memory)
+        salt = salt or secrets.token_hex(4)
+        self.world = World(numbers, templates, salt=salt, memory=memory)
+        self.media = Media(salt=salt)
         self._feed = Feed()
         self.faults = Board(on_change=self._feed.tell_faults)
         self._chores = Chores()
@@ -99,16 +104,21 @@ class Emulator:
             clock=clock,
             waits=self._waits,
             chores=self._chores,
+            media=self.media,
             pace=pace,
             witness=witness,
         )
         self._graph = Graph(
             world=self.world,
             phones=self.phones,
+            media=self.media,
             faults=self.faults,
             clock=clock,
             waits=self._waits,
             witness=witness,
+        )
+        self._graph_media = GraphMedia(
+            world=self.world, media=self.media, faults=self.faults, clock=clock, waits=self._waits
         )
         self._control = Control(
             world=self.world,
@@ -119,6 +129,7 @@ class Emulator:
             clock=clock,
             waits=self._waits,
             chores=self._chores,
+            media=self.media,
             on_shift=on_shift,
         )
 
@@ -138,7 +149,7 @@ class Emulator:
 
     def mount_graph(self, app: web.Application) -> None:
         """Only what the bot needs: nobody else can have anything signed, or look on."""
-        app.add_routes(self._graph.routes())
+        app.add_routes([*self._graph_media.routes(), *self._graph.routes()])
         app.cleanup_ctx.append(self._life)
 
     def application(self) -> web.Application:

@@ -11,6 +11,8 @@ BOT: Final = {
     "bot.both_done": "Listo, recibirás avisos y ofertas. Para dejar de recibirlos, escribe *baja*.",
     "bot.busy": "Dame un segundo.",
     "bot.cancelled": "De acuerdo, lo dejamos. No guardé nada.",
+    "bot.file_lost": "No pude abrir tu archivo. ¿Me lo mandas de nuevo?",
+    "bot.file_refused": "No puedo recibir ese archivo.",
     "bot.help": "{{ question }} También puedes escribir menú, volver o persona.",
     "bot.human": "Te va a responder una persona.",
     "bot.image": "Recibí tu archivo, pero no puedo verlo. {{ question }}",

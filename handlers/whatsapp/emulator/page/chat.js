@@ -199,12 +199,44 @@ function sendText() {
 
 const ATTACHMENTS = {
   image: () => ({ type: "image", caption: TEXTS.sample_caption }),
-  voice: () => ({ type: "voice", seconds: 7 }),
+  voice: () => ({ type: "voice" }),
   sticker: () => ({ type: "sticker" }),
   location: () => ({ type: "location", latitude: -33.0428, longitude: -71.3733, name: TEXTS.sample_place, address: TEXTS.sample_address }),
   contact: () => ({ type: "contacts", name: TEXTS.sample_contact, phone: "56987654321" }),
   unsupported: () => ({ type: "unsupported", kind: "poll" }),
 };
+
+/** Send a file as WhatsApp would: pictures, video and sound as such, anything else as a document. What was being written is its caption. */
+async function sendFile(file) {
+  const [family] = file.type.split("/");
+  const known = { image: "image", video: "video", audio: "audio" }[family];
+  const kind = file.type.includes("svg") ? "document" : (known ?? "document");
+  const source = await api.addFile(state.number, file);
+  const caption = kind === "audio" ? "" : text.value.trim();
+  if (caption) {
+    text.value = "";
+    fitText();
+  }
+  const voice = kind === "audio" && /ogg|opus/.test(file.type);
+  await api.act(state.number, state.person, { type: "medium", kind, source, caption, name: kind === "document" ? file.name : "", voice });
+}
+
+function startFiles() {
+  const chosen = byId("file");
+  chosen.addEventListener("change", () => {
+    for (const file of chosen.files) attempt(sendFile(file));
+    chosen.value = "";
+    text.focus();
+  });
+  byId("attachments").prepend(
+    el(
+      "button",
+      { type: "button", class: "attachment attach-file", "data-attach": "file", on: { click: () => (toggleAttachments(false), chosen.click()) } },
+      el("span", { class: "blob" }, icon("template")),
+      el("span", { text: TEXTS.attach_file }),
+    ),
+  );
+}
 
 function toggleAttachments(show) {
   byId("attachments").hidden = !show;
@@ -248,6 +280,9 @@ document.title = TEXTS.title;
 fillTexts(document);
 startTools(attempt);
 startComposer();
+startFiles();
+// A picture that comes late must not push the end out of sight.
+log.addEventListener("load", (event) => event.target.closest("li") === log.lastElementChild && scroll.scrollTo({ top: scroll.scrollHeight }), true);
 on("people", drawPeople);
 on("opened", drawChat);
 on("chat", drawHead);

@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
 
+from handlers.whatsapp.emulator.media import SAMPLES
 from handlers.whatsapp.emulator.server import PAGE
 from tests.handlers.whatsapp.emulator.stage import (
     JSON,
@@ -379,6 +380,50 @@ async def test_the_business_reacts_to_what_a_person_wrote(stage: Stage, browser:
 
         await expect(page.locator(".mine .reaction").first).to_have_text("👍")
         await expect(page.locator(".theirs")).to_have_count(1)
+
+
+async def test_files_of_this_computer_are_sent_and_shown(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await page.get_by_label("Escribe un mensaje").fill("una así")
+        picker = page.locator("#file")
+
+        await picker.set_input_files(SAMPLES / "photo.jpg")
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí image")
+        await picker.set_input_files(SAMPLES / "voice.ogg")
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí audio")
+        paper = FilePayload(name="cotización.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7")
+        await picker.set_input_files(paper)
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí document")
+
+        photo = page.locator(".mine").filter(has_text="una así").locator("img")
+        await expect(photo).to_have_js_property("naturalWidth", 480)
+        sound = page.locator(".mine audio")
+        await expect(sound).to_have_js_property("error", None)
+        await expect(sound).not_to_have_js_property("duration", 0)
+        document = page.get_by_role("link", name="cotización.pdf")
+        await expect(document).to_have_attribute("download", "cotización.pdf")
+
+
+async def test_what_the_bot_sends_is_seen(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "hola")
+        await expect(page.locator(".theirs").last).to_be_visible()
+        medium = stage.emulator.media.upload(
+            SOL.id, "image/jpeg", (SAMPLES / "photo.jpg").read_bytes(), now_ms=stage.clock.now_ms()
+        )
+        address = {"to": stage.emulator.world.people["p1"].wa_id}  # type: ignore[index]  # a plain text is an id here
+
+        image = {"id": medium.id, "caption": "Así queda"}
+        await stage.sends({**address, "type": "image", "image": image})
+        linked = {"link": "https://sol.example/carta.pdf", "filename": "carta.pdf"}
+        await stage.sends({**address, "type": "document", "document": linked})
+
+        shown = page.locator(".theirs").filter(has_text="Así queda").locator("img")
+        await expect(shown).to_have_js_property("naturalWidth", 480)
+        link = page.get_by_role("link", name="carta.pdf")
+        await expect(link).to_have_attribute("href", "https://sol.example/carta.pdf")
 
 
 async def test_a_double_click_puts_a_reaction(stage: Stage, browser: Browser) -> None:
