@@ -53,6 +53,7 @@ from handlers.whatsapp.http import Origin
 from handlers.whatsapp.media import MediaFetcher
 from handlers.whatsapp.media_client import MediaClient
 from handlers.whatsapp.serve import OUTAGE_DOUBT_MS, RESET_DOUBT_MS, WhatsAppSender
+from handlers.whatsapp.uploads import Uploads
 from handlers.whatsapp.webhook import PATH, SIGNATURE, WhatsAppWebhook
 
 Role = Literal["all", "web", "worker"]
@@ -159,6 +160,10 @@ async def running(
         meta = Origin(settings.graph_url)
         stack.callback(meta.close)
         graph = Graph(meta, version=settings.graph_version)
+        outside = await stack.enter_async_context(
+            Outside.open(trusted=frozenset((settings.graph_url,)))
+        )
+        media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
         sender = WhatsAppSender(
             graph,
             directory=directory,
@@ -167,15 +172,13 @@ async def running(
             clock=clock,
             meter=metrics,
             jitter=random.random,
+            uploads=Uploads(media, library, clock=clock, meter=metrics),
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )
         stack.push_async_callback(sender.close)
-        outside = await stack.enter_async_context(
-            Outside.open(trusted=frozenset((settings.graph_url,)))
-        )
         fetcher = MediaFetcher(
-            MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version),
+            media,
             library,
             directory=directory,
             clock=clock,

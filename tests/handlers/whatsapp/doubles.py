@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from flows.dialog.ctx import Firm
-from flows.values.ids import ChannelId, TenantId
+from flows.values.ids import ChannelId, FileId, TenantId
 from handlers.journal import StatusSeen
 from handlers.ports import Arrival, Channel, StoreDownError
+from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
 
 TENANT = TenantId("1a0c7a2e-0000-4000-8000-000000000001")
@@ -100,6 +101,19 @@ class Watch:
 
     def passes(self, ms: int) -> None:
         self.ms += ms
+
+
+class NoUploads(Uploads):
+    """Of a firm without files."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def meta_ids(self, *_: object, **__: object) -> dict[FileId, str]:
+        raise UnfitError("gone")
+
+    async def links(self, *_: object, **__: object) -> list[str]:
+        return []
 
 
 class Bucket:
