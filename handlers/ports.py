@@ -11,7 +11,15 @@ from msgspec import Struct
 
 from flows.dialog.ctx import Firm
 from flows.dialog.events import Attachment, Heard, MediaKind
-from flows.values.ids import ChannelId, ConversationId, FileId, ItemId, TenantId, Wamid
+from flows.values.ids import (
+    ChannelId,
+    ContactId,
+    ConversationId,
+    FileId,
+    ItemId,
+    TenantId,
+    Wamid,
+)
 from handlers.events import Event, Sender
 from handlers.journal import Record, StatusSeen
 
@@ -178,6 +186,27 @@ class Limits(Protocol):
 class IntakeHealth(Protocol):
     async def healthy_ms(self) -> int:
         """For how long our intake has been up without a gap, in ms; 0 while it is down or unknown."""
+        ...
+
+
+class FormTicket(Struct, frozen=True, omit_defaults=True):
+    """What a form that was sent to a person is about: its `flow_token`, opened."""
+
+    form: str
+    conversation: ConversationId
+    contact: ContactId
+    locale: str
+    until_ms: int
+    """Not answered from this moment on, ms since the epoch."""
+
+
+class FormTickets(Protocol):
+    """Makes and opens the tokens of forms. Only we can make one; it is good on one channel."""
+
+    def seal(self, channel: Channel, ticket: FormTicket) -> str: ...
+
+    def open(self, channel: Channel, token: str) -> FormTicket | None:
+        """None: it is not ours, or not of this channel. Whether its time is over is the caller's question."""
         ...
 
 

@@ -1,0 +1,172 @@
+"""Answers forms (WhatsApp Flows) while a person fills them in: `POST /webhooks/whatsapp/forms/<channel>`.
+
+Nothing is written here: a form's result comes into the conversation as a message, like any other, and its step reads it
+with the same parsers. Source: Meta, "Implementing endpoints for Flows", "Error codes", data API 3.0 (Graph v26.0).
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from flows.dialog.ctx import Ctx, Firm
+from flows.dialog.screens import SUCCESS, Close, Screens, Show, Turned
+from flows.values.ids import ChannelId, ContactId
+from handlers.ports import Channel, Clock, Directory, FormTicket, FormTickets
+from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKey
+from handlers.whatsapp.meter import Meter
+from handlers.whatsapp.webhook import SIGNATURE, SignatureError, verify
+
+PATH: Final = "/webhooks/whatsapp/forms/{channel}"
+BODY_BYTES_MAX: Final = 256 * 1024
+SLOW_S: Final = 1.0  # Meta gives 10 s, and throttles who is often slow
+
+# Meta's own vocabulary of answers.
+CANNOT_OPEN: Final = 421  # the client fetches our public key anew, and asks again
+NOT_SIGNED: Final = 432
+TICKET_OVER: Final = 427  # the form is closed, with our words
+
+log = structlog.get_logger()
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A decrypted request."""
+
+    action: str
+    screen: str = ""
+    data: dict[str, object] = {}
+    flow_token: str = ""
+
+
+_read_envelope: Final = msgspec.json.Decoder(Envelope).decode
+_read_ask: Final = msgspec.json.Decoder(Ask).decode
+_write: Final = msgspec.json.Encoder().encode
+
+_HOW: Final = {"INIT": "opened", "data_exchange": "sent", "BACK": "back"}
+
+
+class Forms:
+    """The endpoint of all forms of all numbers."""
+
+    def __init__(
+        self,
+        screens: Mapping[str, Screens],
+        *,
+        app_secrets: Sequence[str],
+        directory: Directory,
+        form_key: Callable[[ChannelId], str],
+        tickets: FormTickets,
+        expired: Callable[[Firm], str],
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        """
+        Args:
+            screens: by the form's name.
+            form_key: the private key of a channel as PEM; empty if it has none.
+            expired: what a person reads when their form is too old.
+        """
+        self._screens = screens
+        self._secrets = tuple(secret.encode() for secret in app_secrets)
+        self._directory = directory
+        self._form_key = form_key
+        self._tickets = tickets
+        self._expired = expired
+        self._clock = clock
+        self._meter = meter
+        self._keys: dict[str, FormKey] = {}
+        """Loading one takes longer than using it."""
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post(PATH, self.receive)]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """One exchange. 421, 427 and 432 are Meta's own words for what is wrong; 400, 404, 413 are not Meta's doing."""
+        started = time.perf_counter()
+        if (request.content_length or 0) > BODY_BYTES_MAX:
+            return self._refuse(413, "too_large")
+        body = await request.content.read(BODY_BYTES_MAX + 1)
+        if len(body) > BODY_BYTES_MAX:
+            return self._refuse(413, "too_large")
+        try:
+            signature = request.headers.get(SIGNATURE, "").encode(errors="surrogateescape")
+            verify(body, signature, self._secrets)
+        except SignatureError:
+            return self._refuse(NOT_SIGNED, "signature")
+        channel = self._directory.channel(ChannelId(request.match_info["channel"]))
+        firm = None if channel is None else self._directory.firm(channel.tenant)
+        if channel is None or firm is None:
+            return self._refuse(404, "unknown_channel")
+        answer = self._answer(channel, firm, body)
+        took_s = time.perf_counter() - started
+        if took_s > SLOW_S:
+            log.warning("form.slow", channel=channel.id, took_s=round(took_s, 2))
+        return answer
+
+    def _answer(self, channel: Channel, firm: Firm, body: bytes) -> web.Response:
+        key = self._key(channel.id)
+        if key is None:
+            return self._refuse(CANNOT_OPEN, "no_key")
+        try:
+            opened, reply = key.open(_read_envelope(body))
+        except msgspec.MsgspecError:
+            return self._refuse(400, "malformed")
+        except CipherError:
+            return self._refuse(CANNOT_OPEN, "cipher")
+        try:
+            ask = _read_ask(opened)
+        except msgspec.MsgspecError:
+            return self._refuse(400, "malformed")
+        if ask.action == "ping":
+            return web.Response(text=reply.seal(_write({"data": {"status": "active"}})))
+        if "error" in ask.data:
+            # The client could not show what we answered: a defect of ours, and no question.
+            self._meter.count("form", "client_error")
+            log.error("form.client_error", channel=channel.id, screen=ask.screen)
+            return web.Response(text=reply.seal(_write({"data": {"acknowledged": True}})))
+        ticket = self._tickets.open(channel, ask.flow_token)
+        screens = None if ticket is None else self._screens.get(ticket.form)
+        how = _HOW.get(ask.action)
+        if ticket is None or screens is None or ticket.until_ms <= self._clock.now_ms():
+            self._meter.count("form", "expired")
+            sealed = reply.seal(_write({"error_msg": self._expired(firm)}))
+            return web.Response(status=TICKET_OVER, text=sealed)
+        if how is None:
+            return self._refuse(400, "unknown_action")
+        turned = msgspec.convert({"screen": ask.screen, "how": how, "data": ask.data}, Turned)
+        shown = screens(turned, self._ctx(firm, ticket))
+        self._meter.count("form", how)
+        return web.Response(text=reply.seal(_write(_told(shown, token=ask.flow_token))))
+
+    def _ctx(self, firm: Firm, ticket: FormTicket) -> Ctx:
+        now = datetime.fromtimestamp(self._clock.now_ms() / 1000, ZoneInfo(firm.zone))
+        return Ctx(now=now, firm=firm, contact=ContactId(ticket.contact), locale=ticket.locale)
+
+    def _key(self, channel: ChannelId) -> FormKey | None:
+        pem = self._form_key(channel)
+        if not pem:
+            return None
+        key = self._keys.get(pem)
+        if key is None:
+            try:
+                key = self._keys[pem] = FormKey.load(pem)
+            except ValueError:
+                log.error("form.bad_key", channel=channel)
+                return None
+        return key
+
+    def _refuse(self, status: int, why: str) -> web.Response:
+        self._meter.count("form_refused", why)
+        return web.Response(status=status)
+
+
+def _told(shown: Show | Close, *, token: str) -> dict[str, object]:
+    if isinstance(shown, Show):
+        return {"screen": shown.screen, "data": shown.data}
+    params = {**shown.result, "flow_token": token}
+    return {"screen": SUCCESS, "data": {"extension_message_response": {"params": params}}}
