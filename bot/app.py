@@ -35,6 +35,7 @@ from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
 from bot.people.directory import Directory
+from bot.people.tickets import Tickets
 from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.keys import embedded_keys
@@ -49,6 +50,8 @@ from handlers.desk.serve import Desk
 from handlers.outside import Outside
 from handlers.ports import Handler
 from handlers.whatsapp.client import Graph
+from handlers.whatsapp.form_tokens import FormTokens
+from handlers.whatsapp.forms import Forms
 from handlers.whatsapp.http import Origin
 from handlers.whatsapp.media import MediaFetcher
 from handlers.whatsapp.media_client import MediaClient
@@ -164,6 +167,8 @@ async def running(
             Outside.open(trusted=frozenset((settings.graph_url,)))
         )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
+        tickets = Tickets(box)
+        form_tokens = FormTokens(tickets, directory=directory, answered=book.forms)
         sender = WhatsAppSender(
             graph,
             directory=directory,
@@ -173,6 +178,7 @@ async def running(
             meter=metrics,
             jitter=random.random,
             uploads=Uploads(media, library, clock=clock, meter=metrics),
+            forms=form_tokens,
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )
@@ -238,9 +244,19 @@ async def running(
                 verify_token=settings.verify_token,
                 directory=directory,
                 intake=intake,
+                forms=form_tokens,
                 meter=metrics,
             )
-            app.add_routes(webhook.routes())
+            forms = Forms(
+                book.forms,
+                app_secrets=(settings.app_secret,),
+                directory=directory,
+                tickets=tickets,
+                words=book.words,
+                clock=clock,
+                meter=metrics,
+            )
+            app.add_routes([*webhook.routes(), *forms.routes()])
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
             extend(app, clock)

@@ -12,7 +12,7 @@ from bot.people.channels import (
     SealedChannel,
     add_channel,
     list_channels,
-    reseal_tokens,
+    reseal_secrets,
     set_token,
 )
 from bot.people.errors import UnknownError
@@ -131,10 +131,10 @@ def token(
 
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
-    """Seal every token with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
+    """Seal every token and form key with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
 
     async def work(session: Session) -> int:
-        changed = await reseal_tokens(session.database, session.box)
+        changed = await reseal_secrets(session.database, session.box)
         await session.publish()
         return changed
 
@@ -142,7 +142,7 @@ def reseal(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"resealed": changed})
     else:
-        print_line(f"{changed} tokens were sealed anew")
+        print_line(f"{changed} secrets were sealed anew")
 
 
 def _check(channel: Channel) -> None:

@@ -34,6 +34,7 @@ from tests.handlers.whatsapp.doubles import (
     NoUploads,
     Phonebook,
     Watch,
+    form_tokens,
 )
 from tests.handlers.whatsapp.graph_stub import (
     Answer,
@@ -137,6 +138,7 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         meter=counts,
         jitter=lambda: spread[0],
         uploads=NoUploads(),
+        forms=form_tokens(phonebook, "sign_up"),
     )
     return Desk(sender, stub, watch, phonebook, bucket, health, counts, spread)
 
