@@ -141,6 +141,8 @@ async def test_a_firm_registers_in_the_form(whole: Whole) -> None:
     assert (again["screen"]["id"], errors(again)) == (
         "FIRM", {"rut": "No calza el dígito verificador"},
     )  # fmt: skip
+    typed = {part["name"]: part["value"] for part in again["screen"]["components"] if part["name"]}
+    assert typed == {**FIRM, "rut": "76.543.210-4"}
     assert (await phone.submits(**FIRM))["screen"]["id"] == "OWNER"
     assert (await phone.goes_back())["screen"]["id"] == "FIRM"
     await phone.submits(**FIRM)

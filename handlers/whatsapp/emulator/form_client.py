@@ -67,6 +67,8 @@ class _Open(Struct, kw_only=True):
     message: str
     path: list[tuple[str, JSON]] = []
     """(screen, data) of those behind, and of the one that is shown."""
+    typed: dict[str, JSON] = {}
+    """What the person typed on each screen: the phone keeps it."""
 
 
 class _NoAnswerError(Exception):
@@ -134,6 +136,7 @@ class FormClient:
         screen = at.form.screens[name]
         if empty := missing(screen, values):
             raise WorldError(f"needed: {', '.join(empty)}")
+        at.typed[name] = values
         action = action_of(screen)
         payload = filled(action.get("payload", {}), data, values)
         assert isinstance(payload, dict)
@@ -193,7 +196,9 @@ class FormClient:
         if name in behind:
             at.path = at.path[: behind.index(name)]
         at.path.append((name, data))
-        screen = shown(at.form.screens[name], data, can_go_back=len(at.path) > 1)
+        screen = shown(
+            at.form.screens[name], data, at.typed.get(name, {}), can_go_back=len(at.path) > 1
+        )
         return Shown(form=at.id, screen=screen, status=status, took_ms=took_ms)
 
     def _close(self, at: _Open, *, error: str = "", status: int = 0, took_ms: int = 0) -> Shown:

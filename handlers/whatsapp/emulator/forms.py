@@ -153,8 +153,8 @@ def _wrong(told: JSON, screens: Mapping[str, JSON]) -> Iterator[str]:
             yield f"{id}: A terminal screen needs a Footer."
 
 
-def shown(screen: JSON, data: JSON, *, can_go_back: bool) -> Screen:
-    """A screen with its data put in."""
+def shown(screen: JSON, data: JSON, typed: JSON, *, can_go_back: bool) -> Screen:
+    """A screen with its data put in, and what the person typed there before."""
     wrapped = [part for part in _children(screen) if part.get("type") == "Form"]
     frame = wrapped[0] if wrapped else {}
     errors, starts = (
@@ -164,7 +164,7 @@ def shown(screen: JSON, data: JSON, *, can_go_back: bool) -> Screen:
         id=str(screen["id"]),
         title=str(screen.get("title", "")),
         can_go_back=can_go_back,
-        components=tuple(_component(part, data, errors, starts) for part in _parts(screen)),
+        components=tuple(_component(part, data, errors, starts | typed) for part in _parts(screen)),
     )
 
 

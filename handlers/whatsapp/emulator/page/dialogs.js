@@ -176,7 +176,7 @@ function screenPart(part) {
       return { node: el("fieldset", { class: "choices" }, el("legend", { text: part.text }), ...rows, ...notes), read: () => ({ [part.name]: boxes.filter((box) => box.checked).map((box) => box.value) }) };
     }
     case "OptIn": {
-      const box = el("input", { ...common, type: "checkbox" });
+      const box = el("input", { ...common, type: "checkbox", checked: part.value === true });
       return { node: el("div", {}, el("label", { class: "choice" }, box, el("span", { text: part.text })), ...notes), read: () => ({ [part.name]: box.checked }) };
     }
     case "Footer":
