@@ -160,6 +160,8 @@ def _screen(screen: _Json, ids: Sequence[str], routes: _Json, *, asks: bool) -> 
     if sum(each.get("type") == "OptIn" for _, each in components) > OPT_INS_MAX:
         yield f"{at}: has more than {OPT_INS_MAX} OptIn"
     names = [str(each["name"]) for _, each in components if _is_field(each) and "name" in each]
+    if "error" in names:
+        yield f"{at}: no field may be called error, by which the phone tells that it is lost"
     if len(set(names)) != len(names):
         yield f"{at}: two fields have the same name"
     known = {"data": set(data), "form": set(names)}

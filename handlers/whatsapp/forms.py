@@ -4,6 +4,7 @@ Nothing is written here: a form's result comes into the conversation as a messag
 with the same parsers. Source: Meta, "Implementing endpoints for Flows", "Error codes", data API 3.0 (Graph v26.0).
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ from handlers.whatsapp.webhook import SIGNATURE, SignatureError, verify
 PATH: Final = "/webhooks/whatsapp/forms/{channel}"
 BODY_BYTES_MAX: Final = 256 * 1024
 EXPIRED: Final = "bot.form_expired"
+BODY_S_MAX: Final = 10.0  # Meta waits no longer for the answer
 SLOW_S: Final = 1.0  # Meta gives 10 s, and throttles who is often slow
 
 # Meta's own vocabulary of answers.
@@ -39,9 +41,9 @@ class Ask(msgspec.Struct, frozen=True):
     """A decrypted request."""
 
     action: str
-    screen: str = ""
-    data: dict[str, object] = {}
-    flow_token: str = ""
+    screen: str | None = ""
+    data: dict[str, object] | None = {}
+    flow_token: str | None = ""
 
 
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
@@ -86,10 +88,11 @@ class Forms:
     async def receive(self, request: web.Request) -> web.Response:
         """One exchange. 421, 427 and 432 are Meta's own words for what is wrong; 400, 404, 413 are not Meta's doing."""
         started = time.perf_counter()
-        if (request.content_length or 0) > BODY_BYTES_MAX:
-            return self._refuse(413, "too_large")
-        body = await request.content.read(BODY_BYTES_MAX + 1)
-        if len(body) > BODY_BYTES_MAX:
+        try:
+            body = await _body(request)
+        except TimeoutError:
+            return self._refuse(408, "slow_body")
+        if body is None:
             return self._refuse(413, "too_large")
         try:
             signature = request.headers.get(SIGNATURE, "").encode(errors="surrogateescape")
@@ -122,12 +125,14 @@ class Forms:
             return self._refuse(400, "malformed")
         if ask.action == "ping":
             return web.Response(text=reply.seal(_write({"data": {"status": "active"}})))
-        if "error" in ask.data:
+        # What a form does not need may be null as well as missing.
+        screen, data, token = ask.screen or "", ask.data or {}, ask.flow_token or ""
+        if "error" in data:
             # The client could not show what we answered: a defect of ours, and no question.
             self._meter.count("form", "client_error")
-            log.error("form.client_error", channel=channel.id, screen=ask.screen)
+            log.error("form.client_error", channel=channel.id, screen=screen)
             return web.Response(text=reply.seal(_write({"data": {"acknowledged": True}})))
-        ticket = self._tickets.open(channel, ask.flow_token)
+        ticket = self._tickets.open(channel, token)
         screens = None if ticket is None else self._screens.get(ticket.form)
         how = _HOW.get(ask.action)
         if ticket is None or screens is None or ticket.until_ms <= self._clock.now_ms():
@@ -137,11 +142,11 @@ class Forms:
             return web.Response(status=TICKET_OVER, text=sealed)
         if how is None:
             return self._refuse(400, "unknown_action")
-        turned = msgspec.convert({"screen": ask.screen, "how": how, "data": ask.data}, Turned)
+        turned = msgspec.convert({"screen": screen, "how": how, "data": data}, Turned)
         ctx = self._ctx(firm, ticket)
         shown = screens.turns(turned, ctx)
         self._meter.count("form", how)
-        told = self._told(shown, screens, ctx, token=ask.flow_token)
+        told = self._told(shown, screens, ctx, token=token)
         return web.Response(text=reply.seal(_write(told)))
 
     def _told(
@@ -177,3 +182,16 @@ class Forms:
     def _refuse(self, status: int, why: str) -> web.Response:
         self._meter.count("form_refused", why)
         return web.Response(status=status)
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """The raw body, however many pieces it comes in; None if it is too large."""
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        return None
+    body = bytearray()
+    async with asyncio.timeout(BODY_S_MAX):
+        while chunk := await request.content.readany():
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                return None
+    return bytes(body)

@@ -1,20 +1,23 @@
 """A firm's facts: in the form or in the chat, the same values come out, and nothing that its parser would not take."""
 
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from msgspec import Raw
 
+from flows.catalogue import LOCALES
 from flows.dialog.advance import Turn
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Ended
 from flows.dialog.events import Heard
 from flows.dialog.screens import Close, Show, Turned
 from flows.dialog.transcript import play
-from flows.onboarding.firm import FORM, Registered, screens
+from flows.onboarding.firm import FORM, Filled, Line, Registered, screens
 from flows.values.ids import ContactId, TenantId, Wamid
 from flows.values.rut import Rut
 from tests.flows.product import product_book
@@ -117,6 +120,20 @@ def test_the_owner_is_asked_again_with_the_firm_kept() -> None:
     shown = sends("OWNER", FIRM | {"owner": "Ana", "email": "ana@", "agree": False})
 
     assert shown == Show("OWNER", FIRM, {"email": "email_shape", "agree": "agree_none"})
+
+
+def test_the_forms_file_asks_for_what_the_flow_reads() -> None:
+    form = msgspec.json.decode((LOCALES / "es_CL" / "forms" / f"{FORM}.json").read_bytes())
+    parts = [
+        part
+        for screen in form["screens"]
+        for part in screen["layout"]["children"][0]["children"]
+        if "name" in part
+    ]
+
+    assert [part["name"] for part in parts] == [field.name for field in fields(Filled)]
+    [lines] = [part["data-source"] for part in parts if part["name"] == "line"]
+    assert [line["id"] for line in lines] == list(get_args(Line))
 
 
 def test_every_word_that_a_screen_may_say_has_a_text() -> None:

@@ -73,6 +73,7 @@ BREAKS: Final[list[tuple[str, Break, str]]] = [
     ("unknown-property", lambda f: fields(f)[1].update(colour="red"), "colour is not known"),
     ("unknown-component", lambda f: fields(f)[1].update(type="Map"), "Map is not known"),
     ("same-name", lambda f: fields(f)[1].update(name="rut"), "FIRM: two fields have the same name"),
+    ("reserved-name", lambda f: fields(f)[1].update(name="error"), "no field may be called error"),
     ("two-footers", lambda f: fields(f).append(fields(f)[-1]), "FIRM: one Footer"),
     ("no-footer", lambda f: fields(f, 1).pop(), "OWNER: one Footer, and a terminal screen needs it"),
     ("too-many", lambda f: fields(f).extend([{"type": "TextBody", "text": "x"}] * 50), "components, 50 fit"),

@@ -1,5 +1,6 @@
 """The forms' endpoint: Meta's client asks in an envelope of its own, and its answers are a closed vocabulary."""
 
+import asyncio
 import base64
 import json
 import os
@@ -213,6 +214,25 @@ async def test_a_number_that_is_not_ours_is_not_there(desk: Desk) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"encrypted_flow_data": 1}'])
 async def test_what_is_no_envelope_is_refused(desk: Desk, body: bytes) -> None:
     assert (await desk.post(body))[0] == 400
+
+
+async def test_a_request_may_come_in_pieces_and_with_nulls(desk: Desk) -> None:
+    asked = {
+        "action": "INIT",
+        "screen": None,
+        "data": None,
+        "flow_token": TICKETS.seal(desk.channel, TICKET),
+    }
+    body = json.dumps(desk.phone.envelope(asked)).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 300):
+            yield body[start : start + 300]
+            await asyncio.sleep(0.002)
+
+    path, headers = f"/webhooks/whatsapp/forms/{CHANNEL}", {"X-Hub-Signature-256": signed(body)}
+    async with desk.client.post(path, data=pieces(), headers=headers) as answer:
+        assert (answer.status, desk.phone.read(await answer.text())["screen"]) == (200, "ASK")
 
 
 async def test_what_is_too_large_is_refused(desk: Desk) -> None:
