@@ -31,6 +31,7 @@ PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so 
 PARKED_MAX: Final = 20
 PARKED_FOR: Final = timedelta(days=7)
 FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
+UNSEEN: Final = "undeliverable"
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
@@ -185,6 +186,10 @@ class _Run:
 
     def _refused(self, refused: Refused) -> None:
         if refused.content is None:
+            if refused.fault == UNSEEN and self.book.has_other_way(self.now.session):
+                # An old client shows no form, and then Meta says no more than this. If it was another message
+                # that did not arrive, the person is asked once more than needed.
+                self._advance((Unshown(self.now.session.seq, refused.fault),))
             return
         if refused.fault != "window_closed":
             self._unshown(refused.content, refused.fault)

@@ -147,6 +147,15 @@ class Book:
         """The session of a conversation that never was."""
         return Session(pause_ms=_ms(self.root(root).start.pause))
 
+    def has_other_way(self, session: Session) -> bool:
+        """Whether the question that waits is asked in a form, or another way of its own, and can be asked without it."""
+        if not session.stack:
+            return False
+        frame = session.stack[-1]
+        flow = self.flows.get(frame.flow)
+        state = flow.states.get(flow.renamed.get(frame.state, frame.state)) if flow else None
+        return state is not None and state.sends is not None and state.oops is not None
+
     def words(self, key: str, ctx: Ctx) -> str:
         """A text that is said outside of a turn, in the language of `ctx`."""
         names = {"ctx": ctx, "firm": ctx.firm, "now": ctx.now, "name": ctx.name}

@@ -174,6 +174,14 @@ async def test_a_form_that_meta_blocks_is_asked_in_the_chat(whole: Whole, fault:
     await hears(whole, IN_CHAT)
 
 
+async def test_a_phone_too_old_for_forms_is_asked_in_the_chat(whole: Whole) -> None:
+    await gives_key(whole)
+    await whole.people.faults(fail_with=131026)
+    await whole.people.write(1, "hola")
+
+    await hears(whole, IN_CHAT, n=2)
+
+
 async def test_without_a_key_it_is_asked_in_the_chat(whole: Whole) -> None:
     await whole.people.write(1, "hola")
 

@@ -52,6 +52,25 @@ def test_a_form_that_was_refused_is_asked_in_the_chat(fault: str) -> None:
     assert words(after) == ["Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"]
 
 
+def test_a_form_that_did_not_arrive_is_asked_in_the_chat_once() -> None:
+    lost = Refused(ref="", fault="undeliverable", code=131026)
+    rest = opened()[0].conversation
+
+    first = decide(lost, rest=rest, book=BOOK)
+    again = decide(lost, rest=first.conversation, book=BOOK)
+
+    assert words(first) == ["Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"]
+    assert sends(again) == []
+
+
+@pytest.mark.parametrize("fault", ["marketing_cap", "unknown", "window_closed"])
+def test_another_failure_that_comes_by_status_says_nothing_of_the_form(fault: str) -> None:
+    after = decide(Refused(ref="", fault=fault), rest=opened()[0].conversation, book=BOOK)
+
+    assert sends(after) == []
+    assert after.conversation.session.state == "firm.fill_in"
+
+
 def test_a_refusal_that_comes_too_late_changes_nothing() -> None:
     decision, say = opened()
     later = decide(wrote("no se abre", 2), rest=decision.conversation, book=BOOK)
