@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from flows.dialog.content import Content
-from flows.dialog.events import Heard, Result
+from flows.dialog.events import FileLost, Heard, Result
 from flows.values.ids import ChannelId, ContactId, ItemId, TenantId, Wamid
 
 
@@ -54,5 +54,5 @@ class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
     """What was to be said; None when it came back by status."""
 
 
-Event = Arrived | Answered | Refused
+Event = Arrived | Answered | Refused | FileLost
 """Tagged by msgspec: one JSON object each."""

@@ -6,17 +6,19 @@ from uuid import UUID, uuid4
 
 import typer
 
+from bot.cli.meta import meta_of
 from bot.cli.output import AsJson, DryRun, FieldError, print_json, print_line, print_table
 from bot.cli.session import Session, in_session
 from bot.people.channels import (
     SealedChannel,
     add_channel,
+    find_channel,
     list_channels,
-    reseal_tokens,
+    reseal_secrets,
     set_throughput,
     set_token,
 )
-from bot.people.errors import UnknownError
+from bot.people.form_keys import FormKeyChange, settle_form_key
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
 from flows.values.ids import ChannelId, TenantId
@@ -83,17 +85,26 @@ def add(
 
 @app.command("list")
 def list_all(*, as_json: AsJson = False) -> None:
-    """All numbers. Tokens are never shown."""
+    """All numbers. Tokens and keys are never shown."""
 
     async def work(session: Session) -> list[SealedChannel]:
         return await list_channels(session.database)
 
     found = in_session(work)
     if as_json:
-        print_json([{"channel": sealed.channel, "token": bool(sealed.token)} for sealed in found])
+        print_json(
+            [
+                {
+                    "channel": each.channel,
+                    "token": bool(each.token),
+                    "form_key": bool(each.form_key),
+                }
+                for each in found
+            ]
+        )
         return
     print_table(
-        ["id", "tenant", "number", "phone_number_id", "per second", "token"],
+        ["id", "tenant", "number", "phone_number_id", "per second", "token", "form key"],
         [
             (
                 sealed.channel.id,
@@ -102,6 +113,7 @@ def list_all(*, as_json: AsJson = False) -> None:
                 sealed.channel.phone_number_id,
                 f"{sealed.channel.throughput}",
                 "yes" if sealed.token else "no",
+                "yes" if sealed.form_key else "no",
             )
             for sealed in found
         ],
@@ -121,7 +133,7 @@ def token(
         raise FieldError("WHATSAPP_TOKEN: is not set, and nothing came on standard input")
 
     async def work(session: Session) -> None:
-        found = await _found(session, channel)
+        found = (await find_channel(session.database, ChannelId(str(channel)))).channel
         await set_token(session.database, session.box, found.id, new, tenant=found.tenant)
         await session.publish()
 
@@ -130,6 +142,49 @@ def token(
         print_json({"id": str(channel), "token": True})
     else:
         print_line("the token was replaced")
+
+
+@app.command("form-key")
+def form_key(
+    channel: ChannelArgument,
+    *,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make a new key, though there is one.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a number the key that its forms are encrypted for: the private half is sealed here, the public one is Meta's.
+
+    Without --rotate a key that is there is given to Meta again, as is needed after a number was registered anew.
+    """
+
+    async def work(session: Session) -> FormKeyChange | None:
+        sealed = await find_channel(session.database, ChannelId(str(channel)))
+        if dry_run:
+            return None
+        async with meta_of(session, sealed) as meta:
+            number = sealed.channel.phone_number_id
+            return await settle_form_key(
+                session.database,
+                session.box,
+                sealed,
+                rotate=rotate,
+                give=lambda public: meta.put_key(number, public),
+                publish=session.publish,
+            )
+
+    change = in_session(work)
+    if as_json:
+        made = change is not None and change.is_new
+        public = change.public_pem if change else ""
+        print_json({"id": str(channel), "new": made, "public_key": public, "dry_run": dry_run})
+    elif change is None:
+        print_line("the number can get a key")
+    else:
+        print_line(
+            "Meta has the number's new key" if change.is_new else "Meta has the number's key again"
+        )
 
 
 @app.command("set")
@@ -144,7 +199,7 @@ def set_channel(
     _refuse(_throughput_problems(throughput))
 
     async def work(session: Session) -> None:
-        found = await _found(session, channel)
+        found = (await find_channel(session.database, ChannelId(str(channel)))).channel
         if not dry_run:
             await set_throughput(session.database, found.id, throughput, tenant=found.tenant)
             await session.publish()
@@ -160,10 +215,10 @@ def set_channel(
 
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
-    """Seal every token with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
+    """Seal every token and form key with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
 
     async def work(session: Session) -> int:
-        changed = await reseal_tokens(session.database, session.box)
+        changed = await reseal_secrets(session.database, session.box)
         await session.publish()
         return changed
 
@@ -171,7 +226,7 @@ def reseal(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"resealed": changed})
     else:
-        print_line(f"{changed} tokens were sealed anew")
+        print_line(f"{changed} secrets were sealed anew")
 
 
 def _check(channel: Channel) -> None:
@@ -199,13 +254,6 @@ def _throughput_problems(throughput: int) -> list[str]:
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise FieldError("\n".join(problems))
-
-
-async def _found(session: Session, channel: UUID) -> Channel:
-    for sealed in await list_channels(session.database):
-        if sealed.channel.id == str(channel):
-            return sealed.channel
-    raise UnknownError("there is no channel with this id")
 
 
 def _read_token() -> str:

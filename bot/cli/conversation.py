@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Final, assert_never
+from typing import Annotated, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ import typer
 from bot.cli.output import AsJson, print_json, print_line, print_table
 from bot.cli.session import Session, in_session
 from bot.people.conversations import (
+    KeptFile,
     Message,
     Story,
     Summary,
@@ -18,8 +19,8 @@ from bot.people.conversations import (
     list_conversations,
     read_story,
 )
-from flows.dialog.content import Buttons, Content, Link, Rows, Template, Text
 from flows.dialog.events import Heard
+from flows.dialog.transcript import written
 from flows.values.ids import ConversationId, TenantId
 
 app = typer.Typer(help="Conversations, as the journal holds them.", no_args_is_help=True)
@@ -102,14 +103,14 @@ def _message_lines(message: Message) -> Iterator[str]:
     ]
     remark = f"  # {', '.join(notes)}" if notes else ""
     if isinstance(message.content, Heard):
-        yield f"> {_heard(message.content)}"
+        yield f"> {_heard(message.content, message.file)}{remark}"
     else:
-        first, *rest = _said(message.content)
+        first, *rest = written(message.content).split("\n")
         yield f"< {first}{remark}"
         yield from rest
 
 
-def _heard(heard: Heard) -> str:
+def _heard(heard: Heard, file: KeptFile | None) -> str:
     text = _one_line(heard.text)
     match heard.kind:
         case "text":
@@ -118,28 +119,14 @@ def _heard(heard: Heard) -> str:
             return f"[{text}]"
         case "media":
             kind = heard.media.kind if heard.media else "media"
-            return f"({kind}) {text}".rstrip()
+            kept = f", {_size(file.size)}, {file.id}" if file else ""
+            return f"({kind}{kept}) {text}".rstrip()
         case _:
             return f"({heard.kind}) {text}".rstrip()
 
 
-def _said(content: Content) -> Iterator[str]:
-    match content:
-        case Text():
-            yield _one_line(content.body)
-        case Buttons():
-            yield " ".join([_one_line(content.body), *(f"[{b.title}]" for b in content.buttons)])
-        case Rows():
-            yield f"{_one_line(content.body)} {{{content.button}}}"
-            for row in content.rows:
-                yield f"- {row.title} | {row.description}" if row.description else f"- {row.title}"
-        case Link():
-            yield f"{_one_line(content.body)} [{content.title}]({content.url})"
-        case Template():
-            values = ", ".join(f"{name}={_one_line(value)}" for name, value in content.variables)
-            yield f"({content.name}) {values}".rstrip()
-        case _:
-            assert_never(content)
+def _size(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{-(-size // 1_000)} kB"
 
 
 def _effects(turn: Turn) -> Iterator[str]:

@@ -12,22 +12,26 @@ from msgspec.structs import replace
 from bot.engine.conversation import Conversation, Parked, paced
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Template
+from flows.dialog.content import Content, Form, Template, opens_form
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
-from flows.dialog.events import Heard, Wake
+from flows.dialog.events import FileLost, Heard, Unshown, Wake
+from flows.dialog.question import read_tap
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
 from flows.window import decide as may_say
-from handlers.actions import Ask, MarkRead, Say
+from handlers.actions import Ask, FetchMedia, MarkRead, Say
 from handlers.events import Answered, Arrived, Event, Refused
 from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
+from handlers.ports import FormTicket
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
 PARKED_FOR: Final = timedelta(days=7)
+FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
+UNSEEN: Final = "undeliverable"
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
@@ -117,6 +121,9 @@ class _Run:
                 case Refused() as refused:
                     self._refused(refused)
                     used += 1
+                case FileLost() as lost:
+                    self._advance((lost,))
+                    used += 1
                 case other:
                     assert_never(other)
         if not events:
@@ -159,19 +166,44 @@ class _Run:
             last_in=max(self.now.last_in, *(a.heard.at for a in group)),
         )
         heard = tuple(a.heard for a in group)
+        self._fetch_media(heard)
         self._unpark()
         self._advance(heard, heard=heard)
+
+    def _fetch_media(self, heard: Sequence[Heard]) -> None:
+        for message in heard:
+            if message.media is not None:
+                fetch = FetchMedia(
+                    tenant=self.now.tenant,
+                    channel=self.now.channel,
+                    message=message.id,
+                    media=message.media,
+                    at=self.now_ms,
+                )
+                self.pushes.append((f"media/{self.id}", _json(fetch)))
 
     # -------------------------------------------------------------- refusals
 
     def _refused(self, refused: Refused) -> None:
-        if refused.content is None or refused.fault != "window_closed":
+        if refused.content is None:
+            if refused.fault == UNSEEN and self.book.has_other_way(self.now.session):
+                # An old client shows no form, and then Meta says no more than this. If it was another message
+                # that did not arrive, the person is asked once more than needed.
+                self._advance((Unshown(self.now.session.seq, refused.fault),))
+            return
+        if refused.fault != "window_closed":
+            self._unshown(refused.content, refused.fault)
             return
         if self.now_ms < self._open_until():
             # The person wrote after the message was decided: the sender could not know.
             self._push_say(refused.ref, refused.content, None)
         else:
             self._park(refused.ref, refused.content)
+
+    def _unshown(self, content: Content, fault: str) -> None:
+        asked = read_tap(content.token) if isinstance(content, Form) else None
+        if asked is not None:
+            self._advance((Unshown(asked[0], fault),))
 
     def _park(self, ref: str, content: Content) -> None:
         expires = self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
@@ -223,9 +255,8 @@ class _Run:
         self.now = replace(self.now, session=turn.session, turn=number)
         said: list[Said] = []
         if turn.message is not None:
-            ref = f"{self.id}-{number}"
             reads = heard[-1].id if heard and self._shows_reading() else NOTHING
-            said.append(self._say(ref, turn.message, turn.template, reads=reads, asked=not unasked))
+            said = self._say(f"{self.id}-{number}", turn, reads=reads, asked=not unasked)
         elif heard and self._shows_reading():
             typing = any(isinstance(e, Asked) for e in turn.effects)
             self._push_read(heard[-1].id, typing=typing)
@@ -294,33 +325,61 @@ class _Run:
     def _window(self) -> Window:
         return Window(last_in=self.now.last_in * 1000)
 
-    def _say(
-        self, ref: str, content: Content, template: Template | None, *, reads: Wamid, asked: bool
-    ) -> Said:
+    def _say(self, ref: str, turn: Turn, *, reads: Wamid, asked: bool) -> list[Said]:
+        """Say what a turn says; several messages in order, each an item of its own with its own reference."""
+        assert turn.message is not None
+        template = turn.template
         terms = Terms(answers=asked, opted_out=self.now.stopped, marketing=self.now.marketing)
         rescue = None if template is None else Rescue(template.name)
         verdict = may_say(self._window(), self.now_ms, rescue=rescue, terms=terms)
-        match verdict:
-            case Send():
-                self._push_say(ref, content, template, reads=reads)
-            case SendTemplate():
-                assert template is not None
-                content = template
-                self._push_say(ref, content, None)
-            case Park():
-                self._park(ref, content)
-                return Said(ref=ref, content=content, parked=True)
-            case Refuse(reason=reason):
-                self._give_up(ref, reason.value)
-            case other:
-                assert_never(other)
-        return Said(ref=ref, content=content)
+        if isinstance(verdict, SendTemplate):
+            assert template is not None
+            self._push_say(ref, template, None)
+            return [Said(ref=ref, content=template)]
+        contents = (*turn.ahead, turn.message)
+        refs = [f"{ref}-{n}" for n in range(1, len(contents) + 1)] if turn.ahead else [ref]
+        for n, (each, content) in enumerate(zip(refs, contents, strict=True)):
+            match verdict:
+                case Send():
+                    first, last = n == 0, n == len(contents) - 1
+                    self._push_say(
+                        each,
+                        content,
+                        template if last else None,
+                        reads=reads if first else NOTHING,
+                        quotes=turn.quotes if first else NOTHING,
+                    )
+                case Park():
+                    self._park(each, content)
+                case Refuse(reason=reason):
+                    self._give_up(each, reason.value)
+                case other:
+                    assert_never(other)
+        parked = isinstance(verdict, Park)
+        return [
+            Said(ref=each, content=content, parked=parked)
+            for each, content in zip(refs, contents, strict=True)
+        ]
 
     def _push_say(
-        self, ref: str, content: Content, instead: Template | None, reads: Wamid = NOTHING
+        self,
+        ref: str,
+        content: Content,
+        instead: Template | None,
+        *,
+        reads: Wamid = NOTHING,
+        quotes: Wamid = NOTHING,
     ) -> None:
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
+        ticket = None
+        if opens_form(content):
+            ticket = FormTicket(
+                conversation=self.id,
+                contact=self.now.contact,
+                locale=self.now.session.locale or self.firm.locale,
+                until_ms=self.now_ms + FORM_MS,
+            )
         say = Say(
             tenant=self.now.tenant,
             channel=self.now.channel,
@@ -332,6 +391,8 @@ class _Run:
             open_until=self._open_until(),
             not_before=not_before,
             instead=instead,
+            quotes=quotes,
+            ticket=ticket,
             reads=reads,
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))

@@ -18,6 +18,7 @@ TEXT_MAX: Final = 700
 """A list of products, an answer. WhatsApp cuts the body of a message with buttons at 1,024."""
 ROW_NOTE_MAX: Final = 72
 """Interactive list messages: description of a row."""
+DAYS_MAX: Final = 3650
 
 _JOINER: Final = "\u200d"
 _FIRMS_KEPT: Final = 4096
@@ -153,6 +154,12 @@ def _emoji(value: str) -> str:
     return value
 
 
+def _days(value: str) -> str:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= DAYS_MAX):
+        raise ValueError(f"is not a number of days from 1 to {DAYS_MAX}")
+    return str(int(value))
+
+
 def _yes_no(value: str) -> str:
     match plain(value):
         case "si" | "yes":
@@ -185,6 +192,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "read_receipts": Setting(
         "whether customers see blue ticks on what the bot has read", "yes", _yes_no
     ),
+    "media_days": Setting("for how many days the files that customers send are kept", "90", _days),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
@@ -200,5 +208,6 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
-    told.pop("read_receipts", None)  # the engine's affair, not the conversation's
+    for key in ("read_receipts", "media_days"):
+        told.pop(key, None)  # the server's affair, not the conversation's
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)

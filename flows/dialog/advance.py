@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -12,15 +13,42 @@ import msgspec
 from flows.dialog import reading
 from flows.dialog.calls import Calls, Failed, decode
 from flows.dialog.commands import Command
-from flows.dialog.content import Content, Template
+from flows.dialog.content import (
+    BUTTON_ID_MAX,
+    TEMPLATE_BUTTONS_MAX,
+    Content,
+    Document,
+    Form,
+    Image,
+    Medium,
+    Reply,
+    Template,
+    Video,
+)
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Asked, Consented, Effect, Ended, HandOff, Stopped
-from flows.dialog.events import Event, Heard, Result, Wake
-from flows.dialog.flow import After, Bound, End, Flow, Go, Leave, Lost, Say, State, Stay, Step
-from flows.dialog.question import GLOBAL, Labels, Option, show, tap_id
+from flows.dialog.events import Event, FileLost, Heard, Result, Unshown, Wake
+from flows.dialog.flow import (
+    After,
+    Bound,
+    End,
+    Flow,
+    Go,
+    Leave,
+    Lost,
+    Say,
+    Speak,
+    State,
+    Stay,
+    Step,
+)
+from flows.dialog.formatting import Kept
+from flows.dialog.question import GLOBAL, Dress, Labels, Option, lay_out, tap_id
 from flows.dialog.reading import Commanded, Missed, Tapped, Turned, Understood
+from flows.dialog.screens import Screens
 from flows.dialog.session import BACK_MAX, Frame, Session, Status, Timer
-from flows.dialog.texts import FORMAT_KEYS, Kept, TextError, Texts, Voice
+from flows.dialog.texts import FORMAT_KEYS, TextError, Texts, Voice
+from flows.values.ids import NO_MESSAGE, Wamid
 from flows.values.words import bare
 
 HOPS_MAX: Final = 20
@@ -33,12 +61,19 @@ CONSENTS: Final = {
 }
 """What the buttons of *alta* and *baja* allow: (notices, marketing)."""
 
+UNFIT: Final = frozenset(("too_large", "unknown_type", "wrong_kind"))
+"""Why a file is refused that would be refused again."""
+
 TALK: Final = f"{GLOBAL}human"
 
 _MS: Final = timedelta(milliseconds=1)
 
+FORM: Final = "form"
+"""Last word of the token of a form that a question opens: `12:shop.sign_up:form`."""
+
 BOT_KEYS: Final = (
     "bot.already_done", "bot.audio", "bot.both", "bot.both_done", "bot.busy", "bot.cancelled",
+    "bot.file_lost", "bot.file_refused", "bot.form_expired",
     "bot.help", "bot.human", "bot.image", "bot.list", "bot.many_tries", "bot.more",
     "bot.none", "bot.none_done", "bot.nothing_to_cancel", "bot.notices", "bot.notices_done", "bot.notices_only",
     "bot.old_button", "bot.recorded", "bot.start", "bot.sticker", "bot.stopped", "bot.talk",
@@ -62,6 +97,10 @@ class Turn:
 
     session: Session
     message: Content | None = None
+    ahead: tuple[Content, ...] = ()
+    """What is said before it, in order: the beginning of a text that is too long for one message."""
+    quotes: Wamid = NO_MESSAGE
+    """The message that is visibly answered."""
     template: Template | None = None
     """What may be sent instead once the window is closed."""
     effects: tuple[Effect, ...] = ()
@@ -83,6 +122,7 @@ class Book:
             raise TypeError("a book needs a flow to begin with")
         self.flows: Mapping[str, Flow[Any, Any]] = _closure(self.roots.values())
         self.texts = texts
+        self.forms: Mapping[str, Screens] = _forms(self.flows.values())
         self.calls = Calls(
             kind
             for flow in self.flows.values()
@@ -107,6 +147,20 @@ class Book:
         """The session of a conversation that never was."""
         return Session(pause_ms=_ms(self.root(root).start.pause))
 
+    def has_other_way(self, session: Session) -> bool:
+        """Whether the question that waits is asked in a form, or another way of its own, and can be asked without it."""
+        if not session.stack:
+            return False
+        frame = session.stack[-1]
+        flow = self.flows.get(frame.flow)
+        state = flow.states.get(flow.renamed.get(frame.state, frame.state)) if flow else None
+        return state is not None and state.sends is not None and state.oops is not None
+
+    def words(self, key: str, ctx: Ctx) -> str:
+        """A text that is said outside of a turn, in the language of `ctx`."""
+        names = {"ctx": ctx, "firm": ctx.firm, "now": ctx.now, "name": ctx.name}
+        return self.texts.voice(ctx.locale).render(key, names)
+
     def advance(
         self, session: Session, events: Sequence[Event], ctx: Ctx, *, root: str = ""
     ) -> Turn:
@@ -116,6 +170,7 @@ class Book:
 
         Raises:
             LoopError: the flow does not come to rest.
+            ContentError: a flow made a content that WhatsApp would refuse.
             msgspec.ValidationError: a result is not of the type that its call declares.
         """
         return _Turn(self, self.root(root), session, ctx).take(events)
@@ -133,6 +188,9 @@ def needed(flows: Iterable[Flow[Any, Any]]) -> Iterator[tuple[str, ...]]:
                     yield title_keys(state, choice.id, choice.group)
             if state.refuses:
                 yield say_keys(state, "refused")
+        for screens in flow.forms.values():
+            for word in screens.says:
+                yield (screens.key(word),)
 
 
 def say_keys(state: State[Any], key: str) -> tuple[str, ...]:
@@ -168,6 +226,16 @@ def _closure(roots: Iterable[Flow[Any, Any]]) -> dict[str, Flow[Any, Any]]:
     return found
 
 
+def _forms(flows: Iterable[Flow[Any, Any]]) -> dict[str, Screens]:
+    found: dict[str, Screens] = {}
+    for flow in flows:
+        for name, screens in flow.forms.items():
+            if name in found:
+                raise TypeError(f"two flows answer the form {name}")
+            found[name] = screens
+    return found
+
+
 def _ms(span: timedelta) -> int:
     return span // _MS
 
@@ -190,7 +258,11 @@ class _Turn:
         self.voice: Voice
         self.words: list[str] = []
         self.effects: list[Effect] = []
+        self.medium: Medium | None = None
+        self.sent: Content | None = None
         self.content: Content | None = None
+        self.ahead: tuple[Content, ...] = ()
+        self.quotes = NO_MESSAGE
         self.template: Template | None = None
         self.spoke_for: tuple[After, Any] | None = None
         self.hops = 0
@@ -201,6 +273,7 @@ class _Turn:
     def take(self, events: Sequence[Event]) -> Turn:
         heards = [event for event in events if isinstance(event, Heard)]
         if heards:
+            self.ctx = dataclasses.replace(self.ctx, heard=heards[-1].id)
             self.listen(heards)
         for event in events:
             match event:
@@ -208,11 +281,25 @@ class _Turn:
                     self.answered(event)
                 case Wake() if self.content is None:
                     self.woken(event)
+                case FileLost() if self.content is None and self.status != "human":
+                    # Where a person has taken over, they see in the journal that a file is missing.
+                    self.say_shared("bot.file_refused" if event.why in UNFIT else "bot.file_lost")
+                    self.send([Option(TALK, self.text("bot.talk"), fixed=True)])
+                case Unshown() if self.content is None:
+                    self.unshown(event)
                 case _:
                     pass
         quiet = bool(heards) and self.content is None and self.status != "human"
         quiet = quiet and not any(isinstance(effect, Asked) for effect in self.effects)
-        return Turn(self.session(), self.content, self.template, tuple(self.effects), quiet)
+        return Turn(
+            self.session(),
+            self.content,
+            self.ahead,
+            self.quotes if self.content is not None else NO_MESSAGE,
+            self.template,
+            tuple(self.effects),
+            quiet,
+        )
 
     def session(self) -> Session:
         waiting = self.state_of(self.stack[-1]) if self.stack else self.root.start
@@ -245,11 +332,36 @@ class _Turn:
 
     def speak(self, state: State[Any], data: Any, words: Say | None) -> None:
         if words is not None:
-            keys = say_keys(state, words.key)
-            key = self.voice.first(*keys, words.key) or keys[0]
-            self.words.append(self.voice.render(key, self.names(data, words.names)))
+            self.words.append(self.worded(state, data, words.key, words.names))
             for more in words.more:
                 self.speak(state, data, more)
+
+    def worded(self, state: State[Any], data: Any, key: str, names: Mapping[str, Any]) -> str:
+        keys = say_keys(state, key)
+        found = self.voice.first(*keys, key) or keys[0]
+        return self.voice.render(found, self.names(data, names))
+
+    def utter(self, state: State[Any], data: Any, step: Step) -> None:
+        """Take in what a step says and sends."""
+        self.speak(state, data, step.say)
+        self.take_in(state, data, step)
+
+    def take_in(self, state: State[Any], data: Any, step: Step) -> None:
+        """What a step sends, with the words that it has been given so far."""
+        self.quotes = step.quotes or self.quotes
+        content = step.send
+        if content is None:
+            return
+        made = callable(content)
+        if callable(content):
+            content = content(Speak(_sentence(self.words), partial(self.worded, state, data)))
+        if isinstance(content, Image | Video | Document):
+            if content.caption:
+                self.words = [*([] if made else self.words), content.caption]
+            self.medium = msgspec.structs.replace(content, caption="")
+        else:
+            self.words = [] if made else self.words
+            self.sent = content
 
     def say_shared(self, key: str, data: Any = None) -> None:
         self.words.append(self.text(key, data))
@@ -261,21 +373,28 @@ class _Turn:
         state: str = "bot",
         page: int = 0,
         open_title: str = "",
+        dress: Dress | None = None,
     ) -> None:
         labels = Labels(open_title or self.text("bot.list"), self.text("bot.more"))
-        self.content = show(
+        said = lay_out(
             _sentence(self.words),
-            options,
+            () if self.sent else options,
             seq=self.seq,
             state=state,
             page=page,
             labels=labels,
+            medium=self.medium,
+            dress=None if self.sent else dress,
         )
+        # What takes the place of the question comes after words that it does not carry.
+        said = (*said, self.sent) if self.sent else said
+        self.ahead, self.content = said[:-1], said[-1] if said else None
         self.words = []
+        self.medium = self.sent = None
 
     def send_words(self) -> None:
-        """Words alone, with nothing to answer."""
-        if any(self.words):
+        """What was said and sent, with nothing to answer."""
+        if any(self.words) or self.medium or self.sent:
             self.send()
 
     # ------------------------------------------------ frames
@@ -338,6 +457,9 @@ class _Turn:
             case "calls":
                 assert state.call is not None
                 self.effects.append(Asked(self.seq, state.call(data)))
+                if self.medium or self.sent:
+                    # Only words can be kept until the result is there.
+                    self.send()
                 self.held = tuple(self.words)
                 self.words = []
             case "runs":
@@ -366,8 +488,9 @@ class _Turn:
     # ------------------------------------------------ questions
 
     def ask(self, state: State[Any], data: Any) -> None:
-        """The question, after the words that lead to it."""
-        self.words.append(self.text(f"{state.key}.ask", data))
+        """The question, after the words that lead to it; nothing of it where something was sent in its place."""
+        if self.sent is None:
+            self.words.append(self.text(f"{state.key}.ask", data))
         self.show(state, data, self.options(state, data))
 
     def show(self, state: State[Any], data: Any, options: Sequence[Option]) -> None:
@@ -377,8 +500,27 @@ class _Turn:
             state=state.key,
             page=self.stack[-1].page,
             open_title=self.text(opens, data) if opens else "",
+            dress=self.dress(state, data, options),
         )
         self.template = self.template_for(state, options)
+
+    def dress(self, state: State[Any], data: Any, options: Sequence[Option]) -> Dress | None:
+        """How a state shows its question in its own way; not if a person is offered, whom only buttons can offer."""
+        if any(option.id == TALK for option in options):
+            return None
+        if state.sends is None:
+            return state.request
+
+        def make(body: str) -> Content:
+            assert state.sends is not None
+            speak = Speak(body, partial(self.worded, state, data))
+            content: Content = state.sends(data, speak, ctx=self.ctx)
+            if isinstance(content, Form) and not content.token:
+                token = tap_id(self.seq, state.key, FORM)
+                return msgspec.structs.replace(content, token=token)
+            return content
+
+        return make
 
     def options(self, state: State[Any], data: Any) -> list[Option]:
         names = self.names(data)
@@ -410,15 +552,19 @@ class _Turn:
         if self.spoke_for is None:
             return None
         after, data = self.spoke_for
-        payloads = tuple(tap_id(self.seq, state.key, option.id) for option in options)
+        buttons = tuple(
+            Reply(tap_id(self.seq, state.key, option.id)[:BUTTON_ID_MAX])
+            for option in options[:TEMPLATE_BUTTONS_MAX]
+        )
         match after.template:
             case None:
                 return None
             case str(name):
-                return Template(name, self.ctx.locale, payloads=payloads)
+                return Template(name, self.ctx.locale, buttons=buttons)
             case Bound() as fill:
                 made: Template = fill(data, ctx=self.ctx)
-                return made if made.payloads else msgspec.structs.replace(made, payloads=payloads)
+                fixed = made.buttons or made.code or made.cards
+                return made if fixed else msgspec.structs.replace(made, buttons=buttons)
 
     # ------------------------------------------------ hearing
 
@@ -463,7 +609,7 @@ class _Turn:
             if step is None:
                 continue
             if self.status == "human":
-                self.speak(state, data, step.say)
+                self.utter(state, data, step)
                 self.carry(step)
                 if isinstance(step, Leave):
                     self.effects.append(HandOff(step.team))
@@ -646,7 +792,7 @@ class _Turn:
             self.stack = self.stack[: depth + 1]
             self.follow(state, data, step)
             return
-        self.speak(state, data, step.say)
+        self.utter(state, data, step)
         self.carry(step)
         waiting = self.load() if self.stack else None
         if waiting is None or not step.repeat or waiting[0].kind not in ("asks", "picks"):
@@ -741,6 +887,7 @@ class _Turn:
             return
         state, data = loaded
         self.content = None
+        self.ahead = ()
         self.words = list(self.held)
         self.held = ()
         if result.failed is not None:
@@ -757,6 +904,12 @@ class _Turn:
             self.follow(state, data, state.oops(data, failed, ctx=self.ctx))
         else:
             self.give_up(state, data, "trouble")
+
+    def unshown(self, unshown: Unshown) -> None:
+        """A question that nobody has seen."""
+        loaded = self.load() if self.stack and unshown.seq == self.seq else None
+        if loaded is not None and self.status != "human":
+            self.fail(*loaded, Failed("refused"))
 
     def woken(self, wake: Wake) -> None:
         due = next((timer for timer in self.timers if timer.name == wake.name), None)
@@ -789,8 +942,8 @@ class _Turn:
     def follow(self, state: State[Any], data: Any, step: Step) -> None:
         self.carry(step)
         match step:
-            case Go(to=to, data=new, say=words):
-                self.speak(state, new, words)
+            case Go(to=to, data=new):
+                self.utter(state, new, step)
                 frame = self.stack[-1]
                 back = frame.back
                 if state.kind in ("asks", "picks"):
@@ -798,12 +951,13 @@ class _Turn:
                 self.enter(to, new, back=back)
             case Stay():
                 self.linger(state, data, step)
-            case End(result=result, say=words):
-                self.speak(state, data, words)
+            case End(result=result):
+                self.utter(state, data, step)
                 self.effects.append(Ended(state.flow.name, result))
                 self.finish(result)
             case Leave(say=words, team=team):
                 self.speak_of_people(state, data, words)
+                self.take_in(state, data, step)
                 self.leave(team)
             case _:
                 raise TypeError(f"{state.key} decided nothing: {step!r}")
@@ -814,7 +968,7 @@ class _Turn:
             self.give_up(state, data, "tries")
             return
         self.top(tries=tries)
-        self.speak(state, data, step.say)
+        self.utter(state, data, step)
         if state.kind not in ("asks", "picks"):
             raise TypeError(f"{state.key} asks nothing, so it cannot stay")
         if step.repeat:

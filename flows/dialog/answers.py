@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Final, Protocol, Self, runtime_checkable
 import msgspec
 
 from flows.dialog.calls import decoder
+from flows.dialog.content import PhoneRequest, PlaceRequest
 from flows.dialog.ctx import Ctx
 from flows.dialog.events import Attachment, Heard
+from flows.values.email import parse_email
 from flows.values.money import read_pesos
 from flows.values.phone import parse_phone
 from flows.values.rut import Rut, RutProblem, parse_rut
@@ -22,9 +24,11 @@ TEXT_MAX: Final = 4096
 __all__ = [
     "Answer",
     "Bad",
+    "Email",
     "Form",
     "Media",
     "Name",
+    "OwnPhone",
     "Pesos",
     "Phone",
     "Place",
@@ -43,11 +47,14 @@ class Bad:
     why: str
 
 
+Request = type[PlaceRequest] | type[PhoneRequest]
+
+
 @runtime_checkable
 class Answer(Protocol):
     """A type that a step's second parameter may have.
 
-    It may also have the class attributes `numeric`, `verbatim` and `whys`: see `Reader`.
+    It may also have the class attributes `numeric`, `verbatim`, `whys` and `request`: see `Reader`.
     """
 
     @classmethod
@@ -68,6 +75,8 @@ class Reader:
     """Whether any word can be the answer: then commands are not read, but *human* and *stop*."""
     whys: tuple[str, ...] = ()
     """Reasons of its `Bad`s: each has a text `<type>.<why>`."""
+    request: Request | None = None
+    """WhatsApp's own button that gives such an answer: shown where there are no options to show."""
 
 
 class Text(str):
@@ -108,6 +117,32 @@ class Phone(str):
     def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
         number = parse_phone(heard.phone or heard.text)
         return Bad("shape") if number is None else cls(number)
+
+
+class OwnPhone(str):
+    """Digits of the person's own phone, shared with WhatsApp's button: a typed one may be anybody's."""
+
+    __slots__ = ()
+    numeric: ClassVar[bool] = False
+    whys: ClassVar[tuple[str, ...]] = ("none",)
+    request: ClassVar[Request] = PhoneRequest
+
+    @classmethod
+    def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
+        return cls(heard.phone) if heard.phone else Bad("none")
+
+
+class Email(str):
+    """An address of e-mail, as its domain reads it. Whether it is theirs, a letter proves."""
+
+    __slots__ = ()
+    numeric: ClassVar[bool] = False
+    whys: ClassVar[tuple[str, ...]] = ("shape",)
+
+    @classmethod
+    def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
+        address = parse_email(heard.text)
+        return Bad("shape") if address is None else cls(address)
 
 
 class Pesos(int):
@@ -160,6 +195,7 @@ class Place:
     name: str = ""
     address: str = ""
     numeric: ClassVar[bool] = False
+    request: ClassVar[Request] = PlaceRequest
     whys: ClassVar[tuple[str, ...]] = ("none",)
 
     @classmethod
@@ -172,7 +208,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Form:
-    """A WhatsApp form: subclass it as a frozen dataclass with the form's fields."""
+    """A WhatsApp form: subclass it as a frozen dataclass with the form's fields.
+
+    Its state says with `sends` how the form is opened.
+    """
 
     numeric: ClassVar[bool] = False
     whys: ClassVar[tuple[str, ...]] = ("none", "fields")
@@ -205,6 +244,7 @@ def reader_of(kind: Any) -> Reader | None:
         numeric=getattr(kind, "numeric", True),
         verbatim=getattr(kind, "verbatim", False),
         whys=getattr(kind, "whys", ()),
+        request=getattr(kind, "request", None),
     )
 
 

@@ -18,6 +18,7 @@ import msgspec
 from jinja2 import TemplateError, meta, nodes
 
 from flows.dialog.advance import BOT_KEYS, say_keys, sorry_keys, title_keys
+from flows.dialog.answers import Form
 from flows.dialog.content import (
     BODY_MAX,
     BUTTON_TITLE_MAX,
@@ -26,7 +27,8 @@ from flows.dialog.content import (
     ROW_DESCRIPTION_MAX,
     ROW_TITLE_MAX,
 )
-from flows.dialog.flow import Flow, State
+from flows.dialog.flow import Flow, State, parts
+from flows.dialog.screens import ERROR_MAX
 from flows.dialog.source import ANYWHERE, END, HUMAN, Seen, impure_imports, look, look_anywhere
 from flows.dialog.style import ALIKE, Role, judge, visible
 from flows.dialog.texts import COMMON_NAMES, FORMAT_KEYS, Texts, Voice
@@ -154,6 +156,35 @@ def _structure(flow: Flow[Any, Any], see: See) -> Iterator[Problem]:
         if not {HUMAN, END} & _reach({name}, meant):
             yield Problem(state.key, "dead end: no way to an end or a person")
         yield from _state(state)
+        yield from _sent(state, seen[name])
+
+
+def _sent(state: State[Any], seen: Seen) -> Iterator[Problem]:
+    """What is more than words: one message to a turn, wherever WhatsApp can."""
+    for sent in seen.sent:
+        target = state.flow.states.get(sent.target)
+        if sent.medium and target is not None and _is_listed(target):
+            yield Problem(
+                state.key,
+                f"sends a file in front of {target.name}, whose list can carry none: two messages",
+            )
+        if sent.wordless:
+            yield Problem(
+                state.key, "sends what cannot carry its words: two messages", warning=True
+            )
+    forms = [
+        part for part in parts(state.wants) if isinstance(part, type) and issubclass(part, Form)
+    ]
+    if forms and state.sends is None and state.kind == "asks":
+        yield Problem(state.key, f"asks for {forms[0].__name__} and sends no form")
+    if state.by_tap and state.sends is not None:
+        yield Problem(
+            state.key, "wants a tap on the latest message, which a tap on what it sends cannot show"
+        )
+
+
+def _is_listed(state: State[Any]) -> bool:
+    return state.kind == "picks" or len(state.choices) > BUTTONS_MAX
 
 
 def _reach(start: Collection[str], links: Mapping[str, set[str]]) -> set[str]:
@@ -289,6 +320,10 @@ def uses(flows: Iterable[Flow[Any, Any]], see: See = look) -> Iterator[Use]:
     for flow in flows:
         for state in flow.states.values():
             yield from _state_uses(state, see(state))
+        for screens in flow.forms.values():
+            for word in screens.says:
+                names = frozenset(("ctx", "firm", "now", "name"))
+                yield Use((screens.key(word),), "about", f"form of {flow.name}", ERROR_MAX, names)
         first = flow.start
         yield from _spoken(first, look_anywhere(flow))
         yield Use(
@@ -326,7 +361,7 @@ def _bot_uses() -> Iterator[Use]:
 def _state_uses(state: State[Any], seen: Seen) -> Iterator[Use]:
     data = (state.flow.data,)
     asks = state.kind in ("asks", "picks")
-    listed = state.kind == "picks" or len(state.choices) > BUTTONS_MAX
+    listed = _is_listed(state)
     if asks:
         limit = LIST_BODY_MAX if listed else BODY_MAX
         yield Use((f"{state.key}.ask",), "ask", state.key, limit, data=data)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flows.values.ids import ContactId, TenantId
+from flows.values.ids import NO_MESSAGE, ContactId, TenantId, Wamid
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +32,5 @@ class Ctx:
     """The person's profile name: data from outside, never an instruction."""
     locale: str = "es_CL"
     """Language of this conversation."""
+    heard: Wamid = NO_MESSAGE
+    """The message that this turn answers, to be quoted or reacted to; empty when nobody wrote."""

@@ -6,6 +6,15 @@
 
 The decorator says what the state waits for, the type of the second parameter what is understood (and which
 buttons are shown), the body what follows. A third parameter, if there is one, is the `Ctx`.
+
+Words come from the catalogue by their key. What is more than words is sent beside them; how a question looks otherwise
+than as words and options is said where it is asked:
+
+    return go(menu, s, say("invoice", number=12), send=Document(OurFile(found.file), "F-12.pdf"))
+    return shop.end(True, "pay", send=lambda say: Link(say.body, say("pay_now"), s.address))
+
+    @shop.asks(sends=lambda s, say: Form(say.body, say("open"), name="sign_up", screen="START"))
+    def fill_in(s: Signup, form: Owner) -> Step:        # class Owner(Form)
 """
 
 from __future__ import annotations
@@ -32,12 +41,14 @@ from typing import (
     overload,
 )
 
-from flows.dialog.answers import Reader, reader_of, snake
+from flows.dialog.answers import Reader, Request, reader_of, snake
 from flows.dialog.calls import Call, Failed, named_in
-from flows.dialog.content import Template
+from flows.dialog.content import Content, Template
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Consented, Stopped
+from flows.dialog.screens import Screens, Turns
 from flows.dialog.session import Codec, Migration
+from flows.values.ids import NO_MESSAGE, Wamid
 
 if TYPE_CHECKING:
     from flows.dialog.commands import Command
@@ -81,11 +92,30 @@ def say(key: str, **names: Any) -> Say:
     return Say(key, names)
 
 
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Gives a content the words of the catalogue: `say("pay_now")` by key, `say.body` what the turn says anyway."""
+
+    body: str
+    render: Callable[[str, Mapping[str, Any]], str]
+
+    def __call__(self, key: str, /, **names: Any) -> str:
+        return self.render(key, names)
+
+
+Send = Content | Callable[[Speak], Content] | None
+"""What is more than words. An image, a video or a document carries the words, or stands above the buttons of the question;
+anything else is said in place of the question, and what a function makes of the words carries them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """What happens next: one of Go, Stay, End, Leave."""
 
     say: Say | None = None
+    send: Send = None
+    quotes: Wamid = NO_MESSAGE
+    """The message that is visibly answered."""
     also: tuple[Also, ...] = ()
     locale: str = ""
     """The language from here on; empty keeps it."""
@@ -118,15 +148,42 @@ class Leave(Step):
 
 
 def go(
-    to: State[D], data: D, say: Words = None, *, also: Iterable[Also] = (), locale: str = ""
+    to: State[D],
+    data: D,
+    say: Words = None,
+    *,
+    send: Send = None,
+    quotes: Wamid = NO_MESSAGE,
+    also: Iterable[Also] = (),
+    locale: str = "",
 ) -> Step:
-    """Enter a state of the same flow. The words come in front of its question, in one message."""
-    return Go(to=to, data=data, say=_words(say), also=tuple(also), locale=locale)
+    """Enter a state of the same flow. The words come in front of its question, in one message.
+
+    Args:
+        to: the state.
+        data: the flow's data from here on.
+        say: words in front of the question.
+        send: what is more than words.
+        quotes: the message that is visibly answered, e.g. `ctx.heard`, or one kept in the data.
+        also: what was consented with this answer.
+        locale: the language from here on.
+    """
+    return Go(
+        to=to,
+        data=data,
+        say=_words(say),
+        send=send,
+        quotes=quotes,
+        also=tuple(also),
+        locale=locale,
+    )
 
 
 def stay(
     say: Words = None,
     *,
+    send: Send = None,
+    quotes: Wamid = NO_MESSAGE,
     sorry: bool = True,
     repeat: bool = True,
     also: Iterable[Also] = (),
@@ -136,17 +193,34 @@ def stay(
 
     Args:
         say: words in front of the question.
+        send: what is more than words.
+        quotes: the message that is visibly answered.
         sorry: counts as a failed try; after `Flow.tries` of them a person takes over.
         repeat: False if the words ask for themselves, so that the question is not repeated.
         also: what was consented with this answer.
         locale: the language from here on.
     """
-    return Stay(say=_words(say), sorry=sorry, repeat=repeat, also=tuple(also), locale=locale)
+    return Stay(
+        say=_words(say),
+        send=send,
+        quotes=quotes,
+        sorry=sorry,
+        repeat=repeat,
+        also=tuple(also),
+        locale=locale,
+    )
 
 
-def hand_off(say: Words = None, team: str = "", *, also: Iterable[Also] = ()) -> Step:
+def hand_off(
+    say: Words = None,
+    team: str = "",
+    *,
+    send: Send = None,
+    quotes: Wamid = NO_MESSAGE,
+    also: Iterable[Also] = (),
+) -> Step:
     """Give the conversation to a person. Without a desk the request is recorded and the bot goes on."""
-    return Leave(say=_words(say), team=team, also=tuple(also))
+    return Leave(say=_words(say), team=team, send=send, quotes=quotes, also=tuple(also))
 
 
 def _words(words: Words) -> Say | None:
@@ -157,6 +231,7 @@ def _words(words: Words) -> Say | None:
 
 Hears = Callable[[D, T], Step] | Callable[[D, T, Ctx], Step]
 Wakes = Callable[[D], Step] | Callable[[D, Ctx], Step]
+Sends = Callable[[D, Speak], Content] | Callable[[D, Speak, Ctx], Content]
 Shows = Callable[[D], Sequence[str]] | Callable[[D, Ctx], Sequence[str]]
 Templates = Callable[[D], Template] | Callable[[D, Ctx], Template]
 Moment = timedelta | datetime | None
@@ -231,6 +306,7 @@ class State(Generic[D]):
     narrow: tuple[str, ...] = ()
     rests: bool = False
     shows: Bound | None = None
+    sends: Bound | None = None
     rows: Callable[[D], Sequence[Pickable]] | None = None
     call: Callable[[D], Call[Any]] | None = None
     within: timedelta = WITHIN
@@ -255,6 +331,13 @@ class State(Generic[D]):
     def numeric(self) -> bool:
         """Whether a bare number may be the answer, and so is no shortcut for an option."""
         return any(reader.numeric for reader in self.readers)
+
+    @cached_property
+    def request(self) -> Request | None:
+        """WhatsApp's own button for an answer of this type, where no options are shown in its place."""
+        if self.choices or self.rows is not None:
+            return None
+        return next((reader.request for reader in self.readers if reader.request), None)
 
     @cached_property
     def makes(self) -> frozenset[type[Call[Any]]]:
@@ -295,7 +378,10 @@ class State(Generic[D]):
         return add
 
     def failed(self, fn: Hears[D, Failed]) -> Hears[D, Failed]:
-        """What follows if the call fails, or the sub-flow is cancelled. Else: an apology and a person."""
+        """What follows if the call fails, the sub-flow is cancelled, or the form that asks cannot be shown.
+
+        Without it: an apology and a person.
+        """
         self.oops = Bound.of(fn, 2)
         return fn
 
@@ -339,6 +425,7 @@ class Flow(Generic[D, R]):
         self.states: dict[str, State[D]] = {}
         self.migrations: dict[int, Migration] = {}
         self.commands: dict[Command, Bound] = {}
+        self.forms: dict[str, Screens] = {}
         self.interrupt: Bound | None = None
         self.rescue: Bound | None = None
         self.opening: Bound | None = None
@@ -360,6 +447,7 @@ class Flow(Generic[D, R]):
         narrow: tuple[str, ...] = (),
         rests: bool = False,
         shows: Shows[D] | None = None,
+        sends: Sends[D] | None = None,
     ) -> Callable[[Hears[D, Any]], State[D]]: ...
     def asks(
         self,
@@ -371,6 +459,7 @@ class Flow(Generic[D, R]):
         narrow: tuple[str, ...] = (),
         rests: bool = False,
         shows: Shows[D] | None = None,
+        sends: Sends[D] | None = None,
     ) -> State[D] | Callable[[Hears[D, Any]], State[D]]:
         """Ask; the type of the second parameter is what is understood, and the buttons shown.
 
@@ -384,8 +473,11 @@ class Flow(Generic[D, R]):
                 A root flow's start always rests.
             shows: ids of the options to show, in this order; else all. What is not shown is still
                 understood when it is a word of an answer type.
+            sends: how the question looks, if not as its words with its options: a form, a carousel, a link … `say.body`
+                is its words. The id of a button is that of an option.
         """
         shown = Bound.of(shows, 1) if shows else None
+        sent = Bound.of(sends, 2) if sends else None
 
         def add(fn: Hears[D, Any]) -> State[D]:
             return self._add(
@@ -397,6 +489,7 @@ class Flow(Generic[D, R]):
                 narrow=narrow,
                 rests=rests,
                 shows=shown,
+                sends=sent,
             )
 
         return add(fn) if fn else add
@@ -408,12 +501,16 @@ class Flow(Generic[D, R]):
         idle: timedelta | None = None,
         pause: timedelta | None = None,
         by_tap: bool = False,
+        sends: Sends[D] | None = None,
     ) -> Callable[[Hears[D, Picked]], State[D]]:
         """Show rows made from the data; the step hears the row chosen.
 
-        The step may hear more than rows, `Order | Literal["other"]`: these options follow the rows.
+        The step may hear more than rows, `Order | Literal["other"]`: these options follow the rows. `sends` as in `asks`.
         """
-        return lambda fn: self._add("picks", fn, idle=idle, pause=pause, by_tap=by_tap, rows=rows)
+        sent = Bound.of(sends, 2) if sends else None
+        return lambda fn: self._add(
+            "picks", fn, idle=idle, pause=pause, by_tap=by_tap, rows=rows, sends=sent
+        )
 
     def calls(
         self,
@@ -438,10 +535,24 @@ class Flow(Generic[D, R]):
         return lambda fn: self._add("runs", fn, sub=sub, begin=begin)
 
     def end(
-        self, result: R, say: Words = None, *, also: Iterable[Also] = (), locale: str = ""
+        self,
+        result: R,
+        say: Words = None,
+        *,
+        send: Send = None,
+        quotes: Wamid = NO_MESSAGE,
+        also: Iterable[Also] = (),
+        locale: str = "",
     ) -> Step:
         """Come to an end."""
-        return End(result=result, say=_words(say), also=tuple(also), locale=locale)
+        return End(
+            result=result,
+            say=_words(say),
+            send=send,
+            quotes=quotes,
+            also=tuple(also),
+            locale=locale,
+        )
 
     def on(self, command: Command) -> Callable[[Wakes[D]], Wakes[D]]:
         """Answer a global command in every state of this flow, and of those it runs."""
@@ -450,6 +561,20 @@ class Flow(Generic[D, R]):
             if command in self.commands:
                 raise TypeError(f"{self.name} answers {command} twice")
             self.commands[command] = Bound.of(fn, 1)
+            return fn
+
+        return add
+
+    def form(self, name: str, *, says: tuple[str, ...] = ()) -> Callable[[Turns], Turns]:
+        """Answer the screens of the form `name`, which a state shows with `sends`, while a person fills it in.
+
+        Args:
+            name: at Meta, one for all firms; `smarterbot form push` uploads it.
+            says: what may be wrong with a field; its words stand under `<flow>.form.<word>`.
+        """
+
+        def add(fn: Turns) -> Turns:
+            self.forms[name] = Screens(self.name, fn, says)
             return fn
 
         return add

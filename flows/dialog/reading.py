@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from flows.dialog.answers import Bad
 from flows.dialog.commands import Asked, Command, read_commands, read_yes_no
 from flows.dialog.ctx import Ctx
-from flows.dialog.events import Heard
+from flows.dialog.events import NO_JSON, Heard
 from flows.dialog.flow import State
 from flows.dialog.question import GLOBAL, PAGE_MARK, Option, read_tap
 from flows.values.words import bare, plain, same
@@ -181,6 +181,16 @@ def _shown(
         tap = read_tap(heard.choice)
         if tap is not None:
             return _tapped(state, options, heard, tap=tap, seq=seq)
+        if state.sends is not None and not state.by_tap:
+            # What a flow makes itself bears the options' own ids.
+            for option in options:
+                if option.id == heard.choice:
+                    return Understood(option.value)
+    elif heard.kind == "form":
+        token = read_tap(_token(heard))
+        unproven = heard.form == NO_JSON
+        of_another = token is not None and token[1] != state.key
+        return Missed(("bot.old_button",), counts=False) if unproven or of_another else None
     elif heard.kind != "text":
         return None
     return _typed(state, options, heard.text, more=more)
@@ -214,6 +224,18 @@ def _tapped(
             if option.title == heard.text:
                 return Understood(option.value)
     return Missed(("bot.old_button",), counts=False)
+
+
+class _Form(msgspec.Struct, frozen=True):
+    flow_token: str = ""
+
+
+def _token(heard: Heard) -> str:
+    """What a form was opened with: it is all that tells which question an answer is for."""
+    try:
+        return msgspec.json.decode(heard.form, type=_Form).flow_token
+    except msgspec.DecodeError:
+        return ""
 
 
 def _typed(state: State[Any], options: Sequence[Option], text: str, *, more: str) -> Reading | None:

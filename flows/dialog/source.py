@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any, Final, get_args, get_type_hints
 
 from flows.dialog import flow as language
+from flows.dialog.content import Document, Image, Video
 from flows.dialog.flow import Flow, Say, State, Step
 
 HUMAN: Final = "human"
@@ -52,12 +53,25 @@ class Spoken:
     """They stand without the question."""
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What a step sends beside, or in place of, words."""
+
+    target: str = ""
+    """The state that it leads to; empty if it stays or ends."""
+    medium: bool = False
+    """A file that carries words."""
+    wordless: bool = False
+    """A content as it is, with words beside it that it cannot carry."""
+
+
 @dataclass
 class Seen:
     """What one state, or what is common to a flow, does."""
 
     edges: list[Edge] = field(default_factory=list)
     spoken: list[Spoken] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -98,6 +112,9 @@ def impure_imports(module: str, source: str) -> Iterator[str]:
                 yield f"{module} imports {name}"
 
 
+_OOPS: Final = {"calls": "failed", "runs": "cancelled"}
+
+
 def _steps(state: State[Any]) -> Iterator[tuple[Callable[..., Any], str]]:
     yield state.step.fn, ""
     for after in state.timers:
@@ -106,12 +123,13 @@ def _steps(state: State[Any]) -> Iterator[tuple[Callable[..., Any], str]]:
     for command, bound in state.commands.items():
         yield bound.fn, f"/{command}"
     if state.oops is not None:
-        yield state.oops.fn, "failed" if state.kind == "calls" else "cancelled"
+        yield state.oops.fn, _OOPS.get(state.kind, "not shown")
 
 
 def _unique(seen: Seen) -> None:
     seen.edges = list(dict.fromkeys(seen.edges))
     seen.spoken = list(dict.fromkeys(seen.spoken))
+    seen.sent = list(dict.fromkeys(seen.sent))
     seen.problems = list(dict.fromkeys(seen.problems))
 
 
@@ -176,6 +194,10 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         what = self._named(node.func)
+        if what in (language.go, language.stay, language.hand_off) or _attribute(node) == "end":
+            self._sends(node, what)
+        elif _attribute(node) in ("asks", "picks") and (maker := _keyword(node, "sends")):
+            self._made(maker, speak=1)
         if what is language.go:
             self._goes(node)
             self._says(node, 2)
@@ -210,6 +232,43 @@ class _Reader(ast.NodeVisitor):
                 self._wrong(f"target {state.key} is of another flow")
             else:
                 self._edge(state.name, label)
+
+    def _sends(self, node: ast.Call, to: object) -> None:
+        """What a step sends beside its words: `send=`."""
+        content = _keyword(node, "send")
+        if content is None:
+            return
+        made = self._made(content, speak=0)
+        calls = [call for call in ast.walk(made or content) if isinstance(call, ast.Call)]
+        medium = any(self._named(call.func) in (Image, Video, Document) for call in calls)
+        target = self._named(node.args[0]) if to is language.go and node.args else None
+        place = 2 if to is language.go else 0 if to in (language.stay, language.hand_off) else 1
+        says = len(node.args) > place or _keyword(node, "say") is not None
+        self.seen.sent.append(
+            Sent(
+                target.name if isinstance(target, State) else "",
+                medium=medium,
+                wordless=says and made is None and not medium,
+            )
+        )
+
+    def _made(self, content: ast.expr, *, speak: int) -> ast.AST | None:
+        """The source of what makes a content, its words read; None if nothing does. `speak`: place of its `Speak`."""
+        tree: ast.AST | None = content if isinstance(content, ast.Lambda) else None
+        if tree is None and isinstance(fn := self._named(content), FunctionType):
+            [tree] = [found for found in ast.walk(_tree(fn)) if isinstance(found, ast.FunctionDef)][
+                :1
+            ]
+        if not isinstance(tree, ast.Lambda | ast.FunctionDef):
+            return None
+        names = [argument.arg for argument in tree.args.args]
+        for call in ast.walk(tree):
+            match call:
+                case ast.Call(func=ast.Name(id=name)) if names[speak : speak + 1] == [name]:
+                    self._spoke(call)
+                case _:
+                    pass
+        return tree
 
     def _says(self, node: ast.Call, place: int, *, replaces: bool = False) -> None:
         words = node.args[place] if len(node.args) > place else _keyword(node, "say")
@@ -275,6 +334,10 @@ class _Reader(ast.NodeVisitor):
                 return getattr(self._named(inner), attr, None)
             case _:
                 return None
+
+
+def _attribute(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ""
 
 
 def _alternatives(node: ast.expr | None) -> Iterator[tuple[str, ast.expr]]:

@@ -3,7 +3,8 @@
     customer.menu.ask   ->  "Hola {{ name }}, ¿qué necesitas?"
 
 Names in every text: `s` the flow's data, `ctx`, `firm`, `now`, `name`, and what `say(...)` gives.
-Filters: money uf day weekday date long_date slot hour rut rut_ending phone phone_ending label link paragraphs.
+Filters: money uf day weekday date long_date slot hour rut rut_ending phone phone_ending label link;
+for words from outside: paragraphs markdown bold italic strike mono block quote bullets numbers.
 """
 
 import re
@@ -19,10 +20,13 @@ from babel.dates import format_date, format_datetime
 from babel.messages.mofile import read_mo
 from babel.numbers import format_decimal
 from jinja2 import StrictUndefined, Template, pass_context
-from jinja2.runtime import Context, Undefined
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from flows.dialog import formatting
 from flows.dialog.answers import snake
+from flows.dialog.formatting import Kept, tame
+from flows.dialog.markdown import from_markdown
 from flows.values.money import show_pesos
 from flows.values.phone import display_phone, phone_ending
 from flows.values.rut import Rut
@@ -41,18 +45,9 @@ FORMAT_KEYS: Final = (
 )
 """Babel's date patterns of a language, and its words for the two days that have a name."""
 
-_MARKS = str.maketrans("", "", "*_~`")
-_BREAKS = re.compile(r"\s*[\r\n\t\v\f\x85\u2028\u2029]+\s*")
-
 
 class TextError(ValueError):
     """A catalogue that cannot be spoken from."""
-
-
-class Kept(str):
-    """Words of our own: shown as they are."""
-
-    __slots__ = ()
 
 
 class Voice:
@@ -113,7 +108,16 @@ class Voice:
             "phone_ending": lambda phone: Kept(phone_ending(str(phone))),
             "label": self._label,
             "link": Kept,
-            "paragraphs": _paragraphs,
+            "paragraphs": formatting.paragraphs,
+            "markdown": lambda words: from_markdown(str(words)),
+            "bold": formatting.bold,
+            "italic": formatting.italic,
+            "strike": formatting.strike,
+            "mono": formatting.mono,
+            "block": formatting.block,
+            "quote": formatting.quote,
+            "bullets": formatting.bullets,
+            "numbers": formatting.numbers,
         }
 
     def _uf(self, amount: Decimal | float) -> Kept:
@@ -198,20 +202,3 @@ class Texts:
             or self._voices.get(locale.partition("@")[0])
             or self._voices[next(near, self.default)]
         )
-
-
-def tame(value: object) -> object:
-    """What a text shows of the data: no marks of formatting and no line breaks from outside."""
-    if isinstance(value, Kept | Undefined):
-        return value
-    if isinstance(value, Rut):
-        return value.display
-    if isinstance(value, str):
-        return _BREAKS.sub(" ", str(value).translate(_MARKS))
-    return "" if value is None else value
-
-
-def _paragraphs(words: str) -> Kept:
-    """Longer words from outside that keep their line breaks."""
-    lines = (" ".join(line.split()) for line in str(words).translate(_MARKS).splitlines())
-    return Kept(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip())

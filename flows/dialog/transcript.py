@@ -9,7 +9,16 @@ desk: yes                    settings of the firm, before the first mark
 < ¿Qué necesitas? {Ver opciones}     the bot's message: [Button] [Button], or the button of a list …
 - Ver precios | Pan y tortas         … and its rows
 < (template retomar_atencion) Hola …     the window is closed: a template, with its variables in the text
+< (image) Así quedó                  … a file with its caption; also video, audio, voice, sticker, document F-12.pdf
+< (document F-12.pdf) ¿Qué más? [A]  … or above a question; (header Pedido 12) for words above it
+< (asks place) ¿Dónde estás?         WhatsApp's own button for a place; (asks phone) for the person's number
+< (form sign_up) Faltan datos [Llenar]   … for a form, by its name or id
+< (carousel) ¿Cuál? …                cards of a carousel: `- Hallulla [Ver]`; a tap on one is `> [Ver · Hallulla]`
+< (products) Para el desayuno        … products of the catalogue: `- Panes | sku-1, sku-2`; (product sku-1), (catalogue)
+< (contacts) Camila                  also (place) Plaza, Calle 1 · (reaction) 👍
+< (re ¿abren hoy?) Sí, hasta las 20  an answer that quotes what the person wrote
 ! FindOrders -> [{"id": "1042"}]     a call's result; `failed down`; the call's arguments may stand before `->`
+! unshown form_unavailable   the form that asks could not be sent, and why
 = quiet                      read and not answered. Also: stop, human [team], ended <result>,
                              consent notices on, marketing off
 ~ Camila | Hola Ana          a person writes at the desk
@@ -19,7 +28,7 @@ desk: yes                    settings of the firm, before the first mark
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast, get_args
 from zoneinfo import ZoneInfo
@@ -28,7 +37,33 @@ import msgspec
 
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import Call, encode
-from flows.dialog.content import Buttons, Content, Link, Rows, Template, Text
+from flows.dialog.content import (
+    Audio,
+    Button,
+    Buttons,
+    Carousel,
+    Catalogue,
+    Contacts,
+    Content,
+    Document,
+    Form,
+    Header,
+    Image,
+    Link,
+    PhoneRequest,
+    Place,
+    PlaceRequest,
+    Product,
+    Products,
+    Reaction,
+    Reply,
+    Rows,
+    Slide,
+    Sticker,
+    Template,
+    Text,
+    Video,
+)
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Effect, Ended, HandOff, Stopped
 from flows.dialog.events import (
@@ -41,6 +76,7 @@ from flows.dialog.events import (
     Location,
     MediaKind,
     Result,
+    Unshown,
 )
 from flows.dialog.session import Session
 from flows.values.ids import ContactId, TenantId, Wamid
@@ -53,12 +89,26 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d+)\s*([smhd])")
 _BUTTON = re.compile(r"\s*\[([^\[\]]+)\](?:\((https://[^\s)]+)\))?\s*$")
 _LIST = re.compile(r"\s*\{([^{}]+)\}\s*$")
-_NOTE = re.compile(r"\((template|plantilla|document|documento)\s+([^)]+)\)\s*(.*)", re.DOTALL)
+_NOTE = re.compile(r"\(([^()]+)\)\s*")
 _KINDS: Final[Mapping[str, str]] = {
     "imagen": "image", "foto": "image", "audio": "voice", "nota de voz": "voice", "video": "video",
     "documento": "document", "sticker": "sticker", "ubicación": "place", "contacto": "contacts",
     "formulario": "form", "reacción": "reaction", "no soportado": "unsupported",
 }  # fmt: skip
+_NOTES: Final[Mapping[str, str]] = {
+    "template": "template", "plantilla": "template", "document": "document", "documento": "document",
+    "image": "image", "imagen": "image", "video": "video", "audio": "audio", "voice": "voice",
+    "nota de voz": "voice", "sticker": "sticker", "header": "header", "título": "header",
+    "asks place": "asks place", "pide ubicación": "asks place", "asks phone": "asks phone",
+    "pide teléfono": "asks phone", "form": "form", "formulario": "form", "carousel": "carousel",
+    "carrusel": "carousel", "product": "product", "producto": "product", "products": "products",
+    "productos": "products", "catalogue": "catalogue", "catálogo": "catalogue", "contacts": "contacts",
+    "contacto": "contacts", "place": "place", "ubicación": "place", "reaction": "reaction",
+    "reacción": "reaction", "re": "re",
+}  # fmt: skip
+"""What may stand in brackets in front of the bot's words, and the word that is compared."""
+_NAMED: Final = frozenset(("template", "document", "header", "form", "product", "re"))
+"""Those that are followed by a name, and only they."""
 _SERVER_EFFECTS: Final = (
     "note",
     "resolved",
@@ -108,8 +158,14 @@ class Hears:
     buttons: tuple[str, ...] = ()
     opens: str = ""
     rows: tuple[str, ...] = ()
-    template: str = ""
-    document: str = ""
+    notes: tuple[str, ...] = ()
+    """What stands in brackets, sorted: `template retomar_atencion`, `asks place`, `re hola` …"""
+
+    @property
+    def template(self) -> str:
+        """Name of the template, if it is one."""
+        named = (note for note in self.notes if note.startswith("template "))
+        return next(named, "").removeprefix("template ")
 
 
 @dataclass(frozen=True)
@@ -120,6 +176,13 @@ class Returns:
     value: str
     """JSON; empty if it failed."""
     failed: FailedWhy | None = None
+
+
+@dataclass(frozen=True)
+class NotShown:
+    """What the bot asked last could not be sent."""
+
+    why: str
 
 
 @dataclass(frozen=True)
@@ -153,7 +216,7 @@ class Again:
     """Another conversation, with another person."""
 
 
-What = Setting | Says | Taps | Hears | Returns | Passes | Clock | Does | Desk | Again
+What = Setting | Says | Taps | Hears | Returns | NotShown | Passes | Clock | Does | Desk | Again
 
 
 @dataclass(frozen=True)
@@ -175,11 +238,8 @@ def parse(script: str) -> tuple[Line, ...]:
             continue
         if source.startswith("- ") and lines and isinstance(lines[-1].what, Hears):
             heard = lines[-1].what
-            rows = (*heard.rows, _row(source[2:]))
-            shown = Hears(
-                heard.body, heard.buttons, heard.opens, rows, heard.template, heard.document
-            )
-            lines[-1] = Line(lines[-1].number, lines[-1].source, shown)
+            longer = replace(heard, rows=(*heard.rows, _row(source[2:])))
+            lines[-1] = Line(lines[-1].number, lines[-1].source, longer)
             continue
         lines.append(Line(number, source, _what(number, source)))
     return tuple(lines)
@@ -224,17 +284,28 @@ def _said(rest: str) -> Says | Taps:
 
 def _heard(rest: str) -> Hears:
     rest = rest.replace("⏎", "\n")
-    template = document = opens = ""
+    opens = ""
     buttons: list[str] = []
-    if note := _NOTE.fullmatch(rest):
-        named, rest = note[2], note[3]
-        template, document = (named, "") if note[1].startswith(("t", "p")) else ("", named)
+    notes: list[str] = []
+    while (found := _NOTE.match(rest)) and (note := _note(found[1])):
+        notes.append(note)
+        rest = rest[found.end() :]
     if opened := _LIST.search(rest):
         opens, rest = opened[1], rest[: opened.start()]
     while button := _BUTTON.search(rest):
         buttons.insert(0, f"{button[1]}({button[2]})" if button[2] else button[1])
         rest = rest[: button.start()]
-    return Hears(rest.strip(), tuple(buttons), opens, (), template, document)
+    return Hears(rest.strip(), tuple(buttons), opens, (), tuple(sorted(notes)))
+
+
+def _note(told: str) -> str:
+    """A note in the words that are compared; empty if it is none, but words of the bot."""
+    whole = _NOTES.get(told, "")
+    if whole and whole not in _NAMED:
+        return whole
+    word, _, name = told.partition(" ")
+    known = _NOTES.get(word, "")
+    return f"{known} {name.strip()}" if known in _NAMED and name.strip() else ""
 
 
 def _row(source: str) -> str:
@@ -242,7 +313,9 @@ def _row(source: str) -> str:
     return f"{title.strip()} | {about.strip()}" if about.strip() else title.strip()
 
 
-def _returned(number: int, rest: str) -> Returns:
+def _returned(number: int, rest: str) -> Returns | NotShown:
+    if rest.startswith("unshown "):
+        return NotShown(rest.removeprefix("unshown "))
     asked, arrow, value = rest.partition(" -> ")
     name, _, args = asked.partition(" ")
     if not arrow:
@@ -264,41 +337,102 @@ def _time(number: int, rest: str) -> Passes | Clock:
         raise ChatError(f"line {number}: @ {rest}\nneither 20h nor 2026-11-21 18:40") from None
 
 
-def written(content: Content) -> str:
-    """A message in the notation of the files."""
-    body = body_line(content)
+def written(content: Content, *, answers: str = "") -> str:
+    """A message in the notation of the files; `answers` is what it quotes."""
+    told = shown(content, answers=answers)
+    first = [
+        *(f"({note})" for note in told.notes),
+        told.body.replace("\n", "⏎"),
+        *map(_bracketed, told.buttons),
+        *([f"{{{told.opens}}}"] if told.opens else []),
+    ]
+    return "\n".join([" ".join(part for part in first if part), *(f"- {row}" for row in told.rows)])
+
+
+def shown(content: Content, *, answers: str = "") -> Hears:
+    """A message as a script would expect it. A template's words are Meta's: only its variables are told."""
+    told = _shown(content)
+    notes = [*told.notes, *([f"re {_short(answers)}"] if answers else [])]
+    return replace(told, notes=tuple(sorted(notes)))
+
+
+def _shown(content: Content) -> Hears:
     match content:
-        case Rows(button=opens, rows=rows):
-            lines = [_row(f"{row.title} | {row.description}") for row in rows]
-            return "\n".join([f"{body} {{{opens}}}", *(f"- {line}" for line in lines)])
-        case Buttons(buttons=buttons):
-            return " ".join([body, *(f"[{button.title}]" for button in buttons)])
-        case Link(title=title, url=url):
-            return f"{body} [{title}]({url})"
-        case _:
-            return body
-
-
-def body_line(content: Content) -> str:
-    if isinstance(content, Template):
-        values = " ".join(value for _, value in content.variables)
-        return f"(template {content.name}) {values}".strip()
-    return content.body.replace("\n", "⏎")
-
-
-def shown(content: Content) -> Hears:
-    """A message as a script would expect it."""
-    match content:
-        case Rows(body=body, button=opens, rows=rows):
-            return Hears(body, (), opens, tuple(_row(f"{r.title} | {r.description}") for r in rows))
-        case Buttons(body=body, buttons=buttons):
-            return Hears(body, tuple(button.title for button in buttons))
-        case Link(body=body, title=title, url=url):
-            return Hears(body, (f"{title}({url})",))
         case Text(body=body):
             return Hears(body)
-        case Template(name=name):
-            return Hears("", template=name)
+        case Buttons(body=body, buttons=buttons, header=header):
+            return Hears(body, _titles(buttons), notes=_above(header))
+        case Rows(body=body, button=opens, rows=rows, header=header):
+            told = tuple(_row(f"{row.title} | {row.description}") for row in rows)
+            return Hears(body, (), opens, told, _above(header))
+        case Link(body=body, title=title, url=url, header=header):
+            return Hears(body, (f"{title}({url})",), notes=_above(header))
+        case PlaceRequest(body=body):
+            return Hears(body, notes=("asks place",))
+        case PhoneRequest(body=body):
+            return Hears(body, notes=("asks phone",))
+        case Form(body=body, title=title, header=header, name=name, id=id):
+            return Hears(body, (title,), notes=(f"form {name or id}", *_above(header)))
+        case Image() | Video() | Document():
+            return Hears(content.caption, notes=_above(content))
+        case Audio(voice=voice):
+            return Hears("", notes=("voice" if voice else "audio",))
+        case Sticker():
+            return Hears("", notes=("sticker",))
+        case Contacts(cards=people):
+            return Hears(", ".join(card.name for card in people), notes=("contacts",))
+        case Place(latitude=latitude, longitude=longitude, name=name, address=address):
+            where = ", ".join(part for part in (name, address) if part)
+            return Hears(where or f"{latitude}, {longitude}", notes=("place",))
+        case Reaction(emoji=emoji):
+            return Hears(emoji, notes=("reaction",))
+        case Product(body=body, product=product):
+            return Hears(body, notes=(f"product {product}",))
+        case Products(body=body, shelves=shelves, header=header):
+            told = tuple(
+                " | ".join(part for part in (shelf.title, ", ".join(shelf.products)) if part)
+                for shelf in shelves
+            )
+            return Hears(body, rows=told, notes=("products", *_above(header)))
+        case Catalogue(body=body):
+            return Hears(body, notes=("catalogue",))
+        case Carousel(body=body, cards=cards):
+            return Hears(body, rows=tuple(map(_slide, cards)), notes=("carousel",))
+        case Template(name=name, variables=variables):
+            return Hears(" ".join(value for _, value in variables), notes=(f"template {name}",))
+
+
+def _titles(buttons: Sequence[Button]) -> tuple[str, ...]:
+    return tuple(button.title for button in buttons)
+
+
+def _bracketed(button: str) -> str:
+    title, bracket, url = button.partition("(https://")
+    return f"[{title}]{bracket}{url}" if bracket else f"[{button}]"
+
+
+def _slide(slide: Slide) -> str:
+    links = [f"{slide.title}({slide.url})"] if slide.url else []
+    parts = [slide.body.replace("\n", "⏎"), *map(_bracketed, [*_titles(slide.buttons), *links])]
+    return " ".join(part for part in parts if part)
+
+
+def _above(header: Header) -> tuple[str, ...]:
+    """The note of a header, or of a file."""
+    match header:
+        case "":
+            return ()
+        case str(words):
+            return (f"header {words}",)
+        case Document(name=name):
+            return (f"document {name}",)
+        case _:
+            return (type(header).__name__.lower(),)
+
+
+def _short(words: str) -> str:
+    """Words as they may stand in a note."""
+    return re.sub(r"[()\s]+", " ", words).strip()
 
 
 # ---------------------------------------------------------------- the run against the pure flow
@@ -309,13 +443,15 @@ class _Talk:
     """One conversation under way."""
 
     session: Session
-    messages: list[Content] = field(default_factory=list)
-    """Said and not yet expected by a line."""
+    messages: list[tuple[Content, str]] = field(default_factory=list)
+    """Said and not yet expected by a line, each with the words that it quotes."""
     said: list[Content] = field(default_factory=list)
     """All that was said, newest last."""
     pending: list[Heard] = field(default_factory=list)
     calls: list[Asked] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
+    wrote: dict[Wamid, str] = field(default_factory=dict)
+    """What the person wrote, by its id: to be quoted."""
     titles: tuple[str, ...] = ()
     """What the buttons of the latest template say: only the script knows."""
     heard_at: datetime | None = None
@@ -364,6 +500,9 @@ class Play:
             case Returns():
                 self._nothing_left(effects=False)
                 self._return(what)
+            case NotShown(why):
+                self._nothing_left()
+                self._advance([Unshown(self.talk.session.seq, why)])
             case Passes(span):
                 self._nothing_left()
                 self._wait(self.now + span)
@@ -387,6 +526,7 @@ class Play:
             heard, id=Wamid(f"wamid.{self.count}"), at=int(self.now.timestamp())
         )
         self.talk.pending.append(stamped)
+        self.talk.wrote[stamped.id] = stamped.text
 
     def _flush(self) -> None:
         if self.talk.pending:
@@ -397,16 +537,16 @@ class Play:
         talk = self.talk
         turn: Turn = self.book.advance(talk.session, events, self._ctx(), root=self.root)
         talk.session = msgspec.json.decode(msgspec.json.encode(turn.session), type=Session)
-        message = turn.message
-        if message is not None and self._window_is_closed():
+        said = [*turn.ahead, *([turn.message] if turn.message is not None else [])]
+        if said and self._window_is_closed():
             if turn.template is None:
                 raise self._wrong(
-                    f"said outside the window, without a template: {written(message)}"
+                    f"said outside the window, without a template: {written(said[-1])}"
                 )
-            message = turn.template
-        if message is not None:
-            talk.messages.append(message)
-            talk.said.append(message)
+            said = [turn.template]
+        quoted = talk.wrote.get(turn.quotes, "")
+        talk.messages += [(message, "" if n else quoted) for n, message in enumerate(said)]
+        talk.said += said
         for effect in turn.effects:
             if isinstance(effect, Asked):
                 talk.calls.append(effect)
@@ -445,19 +585,20 @@ class Play:
     # ------------------------------------------------ what is expected
 
     def _expect(self, what: Hears) -> None:
-        if what.document or (self.talk.desk and what.body.startswith(f"*{self.talk.desk}:*")):
+        if self.talk.desk and what.body.startswith(f"*{self.talk.desk}:*"):
             return
         if not self.talk.messages:
             raise self._wrong("but the bot said nothing")
-        content = self.talk.messages.pop(0)
-        got = shown(content)
+        content, answers = self.talk.messages.pop(0)
+        got = shown(content, answers=answers)
         if isinstance(content, Template):
             missing = [value for _, value in content.variables if value not in what.body]
             if what.template != content.name or missing:
                 raise self._wrong(f"got:  < {written(content)}")
             self.talk.titles = what.buttons
         elif got != what:
-            raise self._wrong(f"got:  < {written(content)}", expected=what)
+            got_line = written(content, answers=answers)
+            raise self._wrong(f"got:  < {got_line}", expected=what)
 
     def _done(self, what: str) -> None:
         if what.startswith("resolved"):
@@ -472,7 +613,7 @@ class Play:
 
     def _nothing_left(self, *, effects: bool = True) -> None:
         if self.talk.messages:
-            raise self._wrong(f"unexpected before it: < {written(self.talk.messages[0])}")
+            raise self._wrong(f"unexpected before it: < {written(self.talk.messages[0][0])}")
         left = [effect for effect in self.talk.effects if not effect.startswith("ended")]
         if effects and left:
             raise self._wrong(f"unexpected before it: = {left[0]}")
@@ -482,21 +623,30 @@ class Play:
     def _tap(self, what: Taps) -> Heard:
         messages = list(reversed(self.talk.said))
         for content in messages if what.old else messages[:1]:
-            for kind, id, title in self._tappable(content):
-                if title == what.title:
-                    return Heard(Wamid(""), 0, kind, what.title, id)
-        latest = [title for content in messages[:1] for _, _, title in self._tappable(content)]
+            for tap, name in self._tappable(content):
+                if name == what.title:
+                    return tap
+        latest = [name for content in messages[:1] for _, name in self._tappable(content)]
         raise self._wrong(f"no such button; shown: {', '.join(latest) or 'none'}")
 
-    def _tappable(self, content: Content) -> Iterator[tuple[HeardKind, str, str]]:
+    def _tappable(self, content: Content) -> Iterator[tuple[Heard, str]]:
+        """What a tap sends, and what a script calls it."""
         match content:
             case Buttons(buttons=buttons):
-                yield from (("tap", button.id, button.title) for button in buttons)
+                for button in buttons:
+                    yield _tap("tap", button.id, button.title), button.title
             case Rows(rows=rows):
-                yield from (("row", row.id, row.title) for row in rows)
-            case Template(payloads=payloads):
-                pairs = zip(payloads, self.talk.titles, strict=False)
-                yield from (("tap", payload, title) for payload, title in pairs)
+                for row in rows:
+                    yield _tap("row", row.id, row.title), row.title
+            case Carousel(cards=cards):
+                for card in cards:
+                    about = card.body.partition("\n")[0]
+                    for button in card.buttons:
+                        yield _tap("tap", button.id, button.title), f"{button.title} · {about}"
+            case Template(buttons=given):
+                for reply, title in zip(given, self.talk.titles, strict=False):
+                    if isinstance(reply, Reply):
+                        yield _tap("tap", reply.payload, title), title
             case _:
                 pass
 
@@ -539,6 +689,10 @@ def play(script: str, book: Book, *, root: str = "") -> Session:
     return Play(book, root=root).run(script)
 
 
+def _tap(kind: HeardKind, id: str, title: str) -> Heard:
+    return Heard(Wamid(""), 0, kind, title, id)
+
+
 def _name(call: Call[Any]) -> str:
     return type(call).__name__
 
@@ -555,7 +709,7 @@ def _message(what: Says) -> Heard:
         case "contacts":
             phone = what.text
         case "form":
-            form = msgspec.Raw(what.text.encode())
+            form = msgspec.Raw(what.text.encode()) if what.text else NO_JSON
         case _:
             pass
     text = "" if what.kind in ("place", "contacts", "form") else what.text

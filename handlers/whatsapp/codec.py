@@ -249,13 +249,15 @@ def _location(_message: _Object, body: object) -> _Said | None:
     return _Said("place", place=place)
 
 
-def _contacts(_message: _Object, body: object) -> _Said | None:
+def _contacts(message: _Object, body: object) -> _Said | None:
     cards = [card for card in _list(body) if isinstance(card, dict)]
     if not cards:
         return None
+    # Meta's page shows it beside the cards, its changelog in each of them.
+    requested = message.get("origin") == "contact_request"
     for card in cards:
         # Any other card may be anybody's: only WhatsApp's own answer to a request is the sender's phone.
-        if card.get("origin") == "contact_request":
+        if requested or card.get("origin") == "contact_request":
             for phone in _list(card.get("phones")):
                 for key in ("wa_id", "phone"):
                     if number := _PHONE.fullmatch(re.sub(r"[ ().-]", "", _id(_get(phone, key)))):

@@ -34,7 +34,18 @@ from flows.dialog.transcript import (
     parse,
 )
 from flows.dialog.transcript import Clock as SetClock
-from handlers.whatsapp.emulator.content import Buttons, Link, Menu, Notice, Said, Text
+from handlers.whatsapp.emulator.content import (
+    Buttons,
+    Form,
+    Link,
+    Medium,
+    Menu,
+    Notice,
+    PhoneRequest,
+    PlaceRequest,
+    Said,
+    Text,
+)
 from handlers.whatsapp.emulator.world import Message
 from tests.whole.conftest import Whole, whole_server
 from tests.whole.people import until
@@ -194,8 +205,8 @@ def as_script(content: Said) -> Hears:
     match content:
         case Text(body=body):
             return Hears(body)
-        case Buttons(body=body, buttons=buttons):
-            return Hears(body, tuple(button.title for button in buttons))
+        case Buttons(body=body, buttons=buttons, medium=medium):
+            return Hears(body, tuple(button.title for button in buttons), notes=above(medium))
         case Menu(body=body, button=opens, sections=sections):
             rows = [
                 f"{row.title} | {row.description}" if row.description else row.title
@@ -203,10 +214,27 @@ def as_script(content: Said) -> Hears:
                 for row in section.rows
             ]
             return Hears(body, (), opens, tuple(rows))
-        case Link(body=body, title=title, url=url):
-            return Hears(body, (f"{title}({url})",))
+        case Link(body=body, title=title, url=url, medium=medium):
+            return Hears(body, (f"{title}({url})",), notes=above(medium))
+        case Medium(caption=caption):
+            return Hears(caption, notes=above(content))
+        case PlaceRequest(body=body):
+            return Hears(body, notes=("asks place",))
+        case PhoneRequest(body=body):
+            return Hears(body, notes=("asks phone",))
+        case Form(body=body, title=title, form=form):
+            return Hears(body, (title,), notes=(f"form {form}",))
         case Notice(name=name):
-            return Hears("", template=name)
+            return Hears("", notes=(f"template {name}",))
+        case _:
+            raise AssertionError(f"no transcript has shown this yet: {content}")
+
+
+def above(medium: Medium | None) -> tuple[str, ...]:
+    if medium is None:
+        return ()
+    kind = "voice" if medium.voice else medium.kind
+    return (f"{kind} {medium.name}" if medium.name else kind,)
 
 
 async def give_settings(whole: Whole, lines: tuple[Line, ...]) -> None:

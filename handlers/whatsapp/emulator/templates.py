@@ -1,4 +1,4 @@
-"""Message templates as a WABA keeps them, and what a person sees when one is sent."""
+"""Message templates as a WABA keeps them."""
 
 import re
 from pathlib import Path
@@ -7,17 +7,31 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from handlers.whatsapp.emulator.content import Notice, TemplateButton
+from handlers.whatsapp.emulator.content import ButtonKind
 
-_VARIABLE: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+VARIABLE: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+HeaderKind = Literal["", "TEXT", "IMAGE", "VIDEO", "DOCUMENT", "LOCATION", "PRODUCT"]
 
 
 class Button(Struct, frozen=True):
     """A button of a template; `url` is the address (may end in a variable) of a URL button."""
 
-    type: Literal["QUICK_REPLY", "URL", "OTP"]
+    type: ButtonKind
     text: str
     url: str = ""
+    phone: str = ""
+    """Of a PHONE_NUMBER button."""
+    flow_id: str = ""
+    """Of a FLOW button."""
+
+
+class Card(Struct, frozen=True):
+    """A card of a carousel template."""
+
+    header: Literal["IMAGE", "VIDEO", "PRODUCT"]
+    body: str = ""
+    buttons: tuple[Button, ...] = ()
 
 
 class Template(Struct, frozen=True, kw_only=True):
@@ -29,35 +43,34 @@ class Template(Struct, frozen=True, kw_only=True):
     body: str
     status: Literal["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED"] = "APPROVED"
     parameter_format: Literal["NAMED", "POSITIONAL"] = "NAMED"
-    header: Literal["", "DOCUMENT", "IMAGE", "VIDEO"] = ""
-    """Kind of the header's medium, which has to come with each send; empty for none."""
+    header: HeaderKind = ""
+    """What has to come with each send; empty for none, or for words without a variable."""
+    header_text: str = ""
+    """Words of a header, perhaps with one variable."""
     footer: str = ""
     buttons: tuple[Button, ...] = ()
+    cards: tuple[Card, ...] = ()
+    offer: str = ""
+    """Words of a limited-time offer."""
+    offer_expires: bool = False
 
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the body's variables, in order of appearance."""
-        return tuple(dict.fromkeys(_VARIABLE.findall(self.body)))
+        return variables_of(self.body)
 
     @property
     def id(self) -> str:
         """Graph id of the template: digits that stay the same for a name and a language."""
         return str(int.from_bytes(f"{self.name}/{self.language}".encode()) % 10**15)
 
-    def filled(self, values: dict[str, str], *, header: str, buttons: tuple[str, ...]) -> Notice:
-        """What the person sees: `values` by variable, `buttons` what each button gives when tapped."""
-        return Notice(
-            name=self.name,
-            language=self.language,
-            category=self.category.lower(),
-            header=header,
-            body=_VARIABLE.sub(lambda found: values[found[1]], self.body),
-            footer=self.footer,
-            buttons=tuple(
-                TemplateButton(kind=button.type, title=button.text, value=value)
-                for button, value in zip(self.buttons, buttons, strict=True)
-            ),
-        )
+
+def variables_of(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(VARIABLE.findall(text)))
+
+
+def filled(text: str, values: dict[str, str]) -> str:
+    return VARIABLE.sub(lambda found: values[found[1]], text)
 
 
 def read_templates(path: Path) -> tuple[Template, ...]:

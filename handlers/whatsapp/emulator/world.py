@@ -141,7 +141,7 @@ class Message(Struct, frozen=True, kw_only=True):
     ad: bool = False
     """Whether the person came by an advertisement."""
     emoji: str = ""
-    """The person's reaction to it."""
+    """The other side's reaction to it."""
 
     @property
     def status(self) -> Status | None:
@@ -437,7 +437,15 @@ class World:
         chat.pair_us = pair_us + gap_us
         self._spend_throughput(number, now_ms)
         chat.typing_until_ms = 0
-        fails = fail_with or (131026 if not person.on_whatsapp else 131047 if closed else 0)
+        reacts = send.content if isinstance(send.content, Reaction) else None
+        about = self._message(reacts.message, number, person.id) if reacts else None
+        # Meta takes a reaction to what is no message of the person, and fails it later.
+        astray = reacts is not None and (about is None or about.outbound)
+        fails = fail_with or (
+            131026 if not person.on_whatsapp else 131047 if closed else 131009 if astray else 0
+        )
+        if reacts is not None and about is not None and not fails:
+            self._replace(about, emoji=reacts.emoji)
         price = None
         if not fails:
             if chat.ad_ms and now_ms < chat.ad_ms + WINDOW_MS:

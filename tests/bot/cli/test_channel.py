@@ -140,7 +140,10 @@ def test_no_number_is_set_to_what_meta_never_allows(smarterbot: Command, through
 def test_a_number_that_nobody_has_is_not_set(smarterbot: Command) -> None:
     answer = smarterbot("channel", "set", str(uuid4()), "--throughput", "250")
 
-    assert (answer.code, answer.error) == (1, "error: there is no channel with this id\n")
+    assert (answer.code, answer.error) == (
+        1,
+        "error: there is no channel with this id: smarterbot channel list\n",
+    )
 
 
 def test_a_number_that_is_taken_is_refused(smarterbot: Command, bakery: str) -> None:

@@ -335,6 +335,9 @@ class Directory:
     def token(self, channel: ChannelId) -> str:
         return TOKEN if channel == NUMBER.id else ""
 
+    def form_keys(self, channel: ChannelId) -> str:
+        return ""
+
 
 def _words(sent: dict[str, dict[str, object]]) -> str:
     """What the person reads, or the words that fill the template."""

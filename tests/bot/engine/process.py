@@ -13,12 +13,13 @@ from bot.engine.worker import Worker
 from bot.lanes import Bell, Lanes, Taken, Wire
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
+from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.serve import WhatsAppSender
 from tests.bot.engine.errand import errand_book
 from tests.bot.engine.outside import Directory, Meta, Outside, Works
 from tests.bot.engine.still import Gate
 from tests.bot.engine.store import SHARDS
-from tests.handlers.whatsapp.doubles import Counts
+from tests.handlers.whatsapp.doubles import TICKETS, Counts, NoUploads
 
 SHOWN: Final = 6  # most items that a holder sees at once
 SINGLE: Final = frozenset(("wa", "works"))
@@ -63,6 +64,8 @@ class Process:
             clock=clock,
             meter=Counts(),
             jitter=lambda: 0.0,
+            uploads=NoUploads(),
+            forms=FormTokens(TICKETS, directory=directory, answered=()),
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )

@@ -11,7 +11,8 @@ from babel.messages.mofile import write_mo
 from jinja2 import UndefinedError
 from jinja2.exceptions import SecurityError
 
-from flows.dialog.texts import Kept, TextError, Texts
+from flows.dialog.formatting import Kept
+from flows.dialog.texts import TextError, Texts
 from flows.values.rut import Rut
 from tests.flows.dialog.sample import Category
 from tests.flows.dialog.sample_texts import ES
@@ -92,6 +93,24 @@ def test_our_own_marks_stay() -> None:
 
 def test_longer_words_keep_their_lines() -> None:
     assert said("{{ x | paragraphs }}", x="*a*\n  b\n\n\n\nc") == "a\nb\n\nc"
+
+
+@pytest.mark.parametrize(
+    ("source", "data", "words"),
+    [
+        pytest.param("{{ x | markdown }}", "# Pan\n\n**uno** y _dos_", "*Pan*\n\n*uno* y _dos_", id="markdown"),
+        pytest.param("{{ x | bold }}", "pan *rico*", "*pan rico*", id="bold"),
+        pytest.param("{{ x | bold }}", "", "", id="nothing-is-not-marked"),
+        pytest.param("{{ x | bullets }}", ["pan", "*torta*"], "- pan\n- torta", id="bullets"),
+        pytest.param("{{ x | numbers }}", ["pan", "torta"], "1. pan\n2. torta", id="numbers"),
+        pytest.param("{{ x | quote }}", "uno\ndos", "> uno\n> dos", id="quote"),
+        pytest.param("{{ x | mono }}", "F-12", "`F-12`", id="mono"),
+    ],
+)  # fmt: skip
+def test_words_from_outside_get_the_looks_that_we_choose(
+    source: str, data: object, words: str
+) -> None:
+    assert said(source, x=data) == words
 
 
 def test_a_link_keeps_its_signs() -> None:

@@ -270,6 +270,18 @@ def test_each_type_is_read(kind: str, body: object, expected: dict[str, object])
     assert told(webhook(messages=[message(kind, body)])) == [heard(**expected)]
 
 
+@pytest.mark.parametrize(
+    ("origin", "phone"),
+    [pytest.param("contact_request", PHONE, id="on-request"), pytest.param("other", "", id="anybody's")],
+)  # fmt: skip
+def test_the_origin_of_a_card_may_stand_beside_it(origin: str, phone: str) -> None:
+    body = [{"phones": [{"phone": f"+{PHONE}", "wa_id": PHONE}]}]
+
+    found = told(webhook(messages=[message("contacts", body, origin=origin)]))
+
+    assert found == [heard(kind="contacts", phone=phone)]
+
+
 def test_an_answer_names_the_message_it_answers() -> None:
     found = told(webhook(messages=[message(context={"from": "56911112222", "id": ABOUT})]))
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from flows.dialog.content import Template, Text
-from flows.values.ids import ChannelId, ConversationId, ItemId, Wamid
+from flows.dialog.content import Content, Image, OurFile, Template, Text
+from flows.values.ids import ChannelId, ConversationId, FileId, ItemId, Wamid
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
@@ -31,8 +31,10 @@ from tests.handlers.whatsapp.doubles import (
     Bucket,
     Counts,
     Health,
+    NoUploads,
     Phonebook,
     Watch,
+    form_tokens,
 )
 from tests.handlers.whatsapp.graph_stub import (
     Answer,
@@ -94,7 +96,7 @@ def sent(*, at: int = NOW, wamid: str = "wamid.OUT", proved: bool = False) -> Do
 
 
 def refused(
-    fault: str, *, code: int = 0, at: int = NOW, content: Text | Template = HOLA, dead: bool = False
+    fault: str, *, code: int = 0, at: int = NOW, content: Content = HOLA, dead: bool = False
 ) -> Done | Dead:
     records = (RefusedRecord(tenant=TENANT, ref=REF, item=ITEM, at=at, fault=fault, code=code),)
     event = Refused(ref=REF, fault=fault, code=code, item=ITEM, content=content)
@@ -135,6 +137,8 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         clock=watch,
         meter=counts,
         jitter=lambda: spread[0],
+        uploads=NoUploads(),
+        forms=form_tokens(phonebook, "sign_up"),
     )
     return Desk(sender, stub, watch, phonebook, bucket, health, counts, spread)
 
@@ -165,6 +169,15 @@ async def test_a_held_message_counts_as_sent_and_is_shown(desk: Desk) -> None:
     assert await desk.sends(content=NOTICE) == sent()
 
     assert desk.counts.counted["whatsapp_send", "held"] == 1
+
+
+async def test_a_file_that_is_gone_is_not_sent(desk: Desk) -> None:
+    picture = Image(OurFile(FileId("f-1")))
+
+    outcome = await desk.sends(content=picture)
+
+    assert outcome == refused("gone", content=picture)
+    assert desk.stub.posted == []
 
 
 async def test_a_body_that_cannot_be_read_is_a_dead_letter(desk: Desk) -> None:

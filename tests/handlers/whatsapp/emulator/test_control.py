@@ -56,6 +56,7 @@ async def test_a_chat_shows_what_was_said_oldest_first(stage: Stage) -> None:
                 "buttons": [{"id": "id-0", "title": "Sí"}],
                 "header": "",
                 "footer": "",
+                "medium": None,
             },
         ),
     ]

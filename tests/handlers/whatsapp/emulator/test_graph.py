@@ -6,6 +6,7 @@ from handlers.whatsapp.emulator.content import (
     Button,
     Buttons,
     Link,
+    Medium,
     Menu,
     Notice,
     Row,
@@ -416,7 +417,9 @@ async def test_a_header_medium_has_to_come_with_each_send(stage: Stage) -> None:
     assert refusal(without) == (400, 132012)
     assert message is not None
     assert isinstance(message.content, Notice)
-    assert message.content.header == "F-2031.pdf"
+    assert message.content.shown == Medium(
+        "document", "https://sol.example/f.pdf", name="F-2031.pdf"
+    )
 
 
 # ------------------------------------------------------------------ reading and typing

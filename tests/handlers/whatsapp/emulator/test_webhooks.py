@@ -141,9 +141,9 @@ async def test_a_person_who_hides_the_phone_is_known_by_the_bsuid_alone(stage: S
                         "phones": [
                             {"phone": "+56987654321", "wa_id": "56987654321", "type": "CELL"}
                         ],
-                        "origin": "other",
                     }
                 ],
+                "origin": "other",
             },
             id="contacts",
         ),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.whatsapp.emulator.content import Reaction, Text
+from handlers.whatsapp.emulator.content import Notice, Reaction, Text
 from handlers.whatsapp.emulator.errors import GraphError
 from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
 from handlers.whatsapp.emulator.world import (
@@ -212,8 +212,7 @@ def test_a_template_is_billed_by_its_category_even_inside_the_window(
     world.hear(SOL.id, ana.id, Text("hola"), now_ms=NOW_MS)
     found = world.template(SOL.waba_id, name, "es_CL")
     assert found is not None
-    values = dict.fromkeys(found.variables, "a")
-    notice = found.filled(values, header="", buttons=("",) * len(found.buttons))
+    notice = Notice(found.name, found.language, found.category.lower(), found.body)
 
     paid = price(world, NOW_MS, Send(content=notice, phone=ANA))
 
@@ -247,7 +246,7 @@ def test_an_answer_after_a_day_gives_no_free_entry() -> None:
     world.hear(SOL.id, ana.id, Text("hola"), now_ms=NOW_MS, ad=True)
     found = world.template(SOL.waba_id, "retomar_atencion", "es_CL")
     assert found is not None
-    notice = found.filled(dict.fromkeys(found.variables, "a"), header="", buttons=("", ""))
+    notice = Notice(found.name, found.language, found.category.lower(), found.body)
 
     world.accept(SOL.id, Send(content=notice, phone=ANA), now_ms=NOW_MS + WINDOW_MS)
 
