@@ -32,7 +32,7 @@ from tests.handlers.whatsapp.bodies import (
     value,
     webhook,
 )
-from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook, form_tokens
+from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Counts, Ear, Phonebook, form_tokens
 
 VERIFY_TOKEN = "a-verify-token"
 OLD_SECRET = "the-secret-before"
@@ -95,6 +95,8 @@ async def test_a_status_is_told_with_its_tenant(client: Client, ear: Ear) -> Non
             at=1_795_392_000,
             item="wa/c1:7-0",  # type: ignore[arg-type]  # an ItemId
             code=131026,
+            channel=CHANNEL,
+            country="CL",
         )
     ]
 
