@@ -14,6 +14,10 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from bot.billing.alerts import LoggedAlerts
+from bot.billing.budget import Budget
+from bot.billing.cards import read_cards
+from bot.billing.reckoning import ROTA_S, Reckoning
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, running_stores
@@ -159,6 +163,20 @@ async def running(
         )
         retention = Retention(database, library, clock=clock, metrics=metrics)
 
+        # ------------------------------------------------------- money
+        cards = read_cards()
+        budget = Budget(
+            wire,
+            cards,
+            firm_of=directory.firm,
+            alerts=LoggedAlerts(wire, metrics=metrics),
+            clock=clock,
+            metrics=metrics,
+        )
+        reckoning = Reckoning(
+            budget, lanes, database, cards, firms=directory.firms, clock=clock, metrics=metrics
+        )
+
         # ------------------------------------------------------- outer systems
         meta = Origin(settings.graph_url)
         stack.callback(meta.close)
@@ -173,6 +191,7 @@ async def running(
             graph,
             directory=directory,
             limits=Limits(wire, clock=clock),
+            budget=budget,
             intake=health_of_intake,
             clock=clock,
             meter=metrics,
@@ -268,6 +287,8 @@ async def running(
                 for part, rota in enumerate(rotas):
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
                 owned.append(tasks.create_task(_forever(retention.run())))
+                counting = Rota(wire, "reckoning", hold_s=ROTA_S)
+                owned.append(tasks.create_task(_forever(reckoning.run(counting))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"
