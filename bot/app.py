@@ -143,11 +143,12 @@ async def running(
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
         rotas = [Rota(wire, f"journal-{part}") for part in range(JOURNAL_PARTS)]
+        reckoning_rota = Rota(wire, "reckoning", hold_s=ROTA_S)
 
         async def on_set_back(ms: int) -> None:
             await lanes.set_back(ms)
             # The store would keep their marks until the time that they were to end at.
-            for rota in rotas:
+            for rota in (*rotas, reckoning_rota):
                 rota.pass_on(after_s=0)
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
@@ -287,8 +288,7 @@ async def running(
                 for part, rota in enumerate(rotas):
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
                 owned.append(tasks.create_task(_forever(retention.run())))
-                counting = Rota(wire, "reckoning", hold_s=ROTA_S)
-                owned.append(tasks.create_task(_forever(reckoning.run(counting))))
+                owned.append(tasks.create_task(_forever(reckoning.run(reckoning_rota))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"

@@ -8,7 +8,7 @@ countries), until the meter tells; and after a failover of the store what the re
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -34,7 +34,19 @@ SPENT: Final = "spent"
 FREE: Final = "free:"
 """`free:<channel>`: service messages of the channel that cost nothing."""
 
+_BASE: Final = ":base"  # see lease.lua
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a month came to by estimate."""
+
+    by_field: Mapping[str, int]
+    """`SPENT` in points, `FREE…` in messages."""
+    corrected: bool
+    """Whether the meter has corrected it before."""
 
 
 @dataclass(slots=True)
@@ -214,29 +226,38 @@ class Budget:
 
     # -------------------------------------------------------------- correcting
 
-    async def counted(self, tenant: TenantId, month: Month) -> dict[str, int]:
-        """What was counted by estimate since the month began, by field.
+    async def counted(self, tenant: TenantId, month: Month) -> Counted:
+        """What has been counted by estimate in the month.
 
         Raises:
             StoreLostError: the store does not answer.
         """
         reply = cast("list[bytes]", await self._wire.call("HGETALL", key_of(tenant, month)))
-        pairs = zip(reply[::2], reply[1::2], strict=True)
-        return {name.decode(): int(value) for name, value in pairs}
+        fields = {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+        return Counted(
+            by_field={
+                name: int(value)
+                for name, value in fields.items()
+                if name == SPENT or (name.startswith(FREE) and not name.endswith(_BASE))
+            },
+            corrected=SPENT + _BASE in fields,
+        )
 
     async def settle(
-        self, tenant: TenantId, month: Month, counted: dict[str, int], came_to: dict[str, int]
+        self,
+        tenant: TenantId,
+        month: Month,
+        counted: Mapping[str, int],
+        came_to: Mapping[str, int],
     ) -> int:
         """What was `counted` up to a moment is now known to have come to so much; answers points gone.
 
         Raises:
             StoreLostError: the store does not answer.
         """
-        fields = {SPENT} | set(came_to)
-        fields |= {name for name in counted if name.startswith(FREE) and not name.endswith(":base")}
         args = [
             arg
-            for name in sorted(fields)
+            for name in sorted({SPENT, *counted, *came_to})
             for arg in (name, counted.get(name, 0), came_to.get(name, 0))
         ]
         reply = await self._wire.script(

@@ -7,14 +7,14 @@ in the meter already: until the next round a budget looks emptier than it is, ne
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, NoReturn
 
 import asyncpg
 import structlog
 
 from bot.billing.bill import Bill, count_month, reckon
-from bot.billing.budget import FREE, SPENT, Budget
+from bot.billing.budget import FREE, SPENT, Budget, Counted
 from bot.billing.cards import Cards
 from bot.billing.terms import Month, Terms, points, terms_of
 from bot.clock import Clock
@@ -26,10 +26,12 @@ from bot.store.errors import UNAVAILABLE, StoreError
 from flows.dialog.ctx import Firm
 
 ROUND_S: Final = 30.0
-SETTLE_S: Final = 45.0
-"""From the moment whose counts are noted until they are corrected: a lease (5 s) is used by then, what was posted is
-answered (15 s), and its record is in the journal."""
-ROTA_S: Final = 2 * (ROUND_S + SETTLE_S)
+SETTLE_S: Final = 30.0
+"""What was counted before is in the journal by then, or was never sent: a lease is good for 5 s, an answer of Meta is
+waited for for 15."""
+JOURNAL_WAIT_S: Final = 1.0
+JOURNAL_WAITS: Final = 30
+ROTA_S: Final = 120.0  # longer than a round takes
 
 log = structlog.get_logger()
 
@@ -87,37 +89,44 @@ class Reckoning:
             StoreLostError, LaneError: of `bot.lanes`.
             bot.store.errors.UNAVAILABLE, asyncpg.PostgresError: of PostgreSQL.
         """
-        noted: list[tuple[Firm, Terms, Month, dict[str, int]]] = []
+        noted: list[tuple[Firm, Terms, Month, Counted]] = []
         for firm in self._firms():
             terms = terms_of(firm.settings)
             if terms.budget is None:
                 continue
             month = Month.at(self._clock.now_ms(), firm.zone)
             counted = await self._budget.counted(firm.id, month)
-            if f"{SPENT}:base" not in counted:
-                # A budget that is new in this month: what was spent before it counts from now on.
-                await self._settle(firm, terms, month, counted)
-                counted = await self._budget.counted(firm.id, month)
+            if not counted.corrected:
+                # What was spent before there was a budget counts from now on. Nothing is taken off yet, for what was
+                # just sent may not be in PostgreSQL.
+                await self._settle(firm, terms, month, counted, least=counted.by_field)
             noted.append((firm, terms, month, counted))
-        if not noted:
-            self._show([])
-            return True
-        ends = await self._lanes.journal_ends()
-        await self._sleep(SETTLE_S)
-        trimmed = await self._lanes.journal_trimmed()
-        if any(now < end for now, end in zip(trimmed, ends, strict=True)):
-            log.info("reckoning.journal_behind")
-            return False
-        self._show([await self._settle(*each) for each in noted])
+        if noted:
+            await self._sleep(SETTLE_S)
+            if not await self._journal_is_written():
+                log.info("reckoning.journal_behind")
+                return False
+        self._show([await self._settle(*each, least={}) for each in noted])
         return True
 
+    async def _journal_is_written(self) -> bool:
+        """Whether all that is in the journal now gets into PostgreSQL in time."""
+        ends = await self._lanes.journal_ends()
+        for _ in range(JOURNAL_WAITS):
+            trimmed = await self._lanes.journal_trimmed()
+            if all(now >= end for now, end in zip(trimmed, ends, strict=True)):
+                return True
+            await self._sleep(JOURNAL_WAIT_S)
+        return False
+
     async def _settle(
-        self, firm: Firm, terms: Terms, month: Month, counted: dict[str, int]
+        self, firm: Firm, terms: Terms, month: Month, counted: Counted, *, least: Mapping[str, int]
     ) -> tuple[Terms, int]:
-        """Puts the meter's truth in place; answers points gone."""
+        """Puts the meter's truth in place, but no less than `least`; answers points gone."""
         counts = await count_month(self._database, firm.id, month, zone=firm.zone)
-        bill = reckon(counts, month, cards=self._cards, terms=terms)
-        gone = await self._budget.settle(firm.id, month, counted, came_to(bill))
+        told = came_to(reckon(counts, month, cards=self._cards, terms=terms))
+        truth = {name: max(told.get(name, 0), least.get(name, 0)) for name in {*told, *least}}
+        gone = await self._budget.settle(firm.id, month, counted.by_field, truth)
         await self._budget.warn(firm.id, terms, month, reached=gone)
         return terms, gone
 
