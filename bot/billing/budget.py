@@ -15,7 +15,7 @@ from typing import Final, cast
 import structlog
 
 from bot.billing.cards import Cards
-from bot.billing.terms import HOME, POINTS, Month, Terms, points, terms_of
+from bot.billing.terms import BUDGET, HOME, POINTS, Month, Terms, points, terms_of
 from bot.clock import Clock
 from bot.lanes import PREFIX, LaneError, Script, StoreLostError, Wire
 from bot.metrics import Metrics
@@ -98,9 +98,9 @@ class Budget:
             StoreLostError: the store does not answer.
         """
         firm = self._firm_of(tenant)
-        terms = terms_of(firm.settings) if firm is not None else Terms()
-        if firm is None or terms.budget is None:
+        if firm is None or BUDGET not in firm.settings:
             return True
+        terms = terms_of(firm.settings)
         purse = self._purse(tenant, channel, category, answers=answers)
         async with purse.lock:
             now = self._clock.now_ms()
