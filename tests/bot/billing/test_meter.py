@@ -1,17 +1,21 @@
 """The meter: one message costs once, in whatever order and however often it is told."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import permutations
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bot.billing.meter import Fare, fares_of, write_fares
+from bot.embedded.postgres import PostgresUrls
 from bot.engine.journal import write_entries
 from bot.people.tenants import add_tenant
 from bot.store.database import Database
+from bot.store.migrate import MIGRATIONS
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, ItemId, TenantId, Wamid
 from flows.values.rut import Rut
@@ -188,3 +192,30 @@ async def test_the_store_joins_as_we_do(
         await connection.execute("DELETE FROM smarterbot.message_fares")
     await write(firm, [told for batch in batches for told in batch])
     assert await written(firm) == joined
+
+
+async def test_what_was_told_before_there_was_a_meter_is_counted(
+    firm: Database, clean_postgres: PostgresUrls
+) -> None:
+    """The migration, over statuses that an older version has written."""
+    for told in STORY:
+        async with firm.tenant(TENANT) as connection:
+            await write_entries(connection, TENANT, [told])
+    [migration] = MIGRATIONS.glob("*_money.sql")
+    owner = await asyncpg.connect(clean_postgres.owner)
+    try:
+        async with owner.transaction():
+            await owner.execute("DROP TABLE smarterbot.message_fares")
+            await owner.execute(
+                "CREATE INDEX message_statuses_bill ON smarterbot.message_statuses (tenant_id, at)"
+            )
+            await owner.execute(migration.read_text())
+            await owner.execute(
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.message_fares TO smarterbot_app"
+            )
+    finally:
+        await owner.close()
+
+    [row] = await written(firm)
+    assert row[3:6] == (2, "marketing", "regular")
+    assert row[7] == datetime.fromtimestamp(DELIVERED.at, UTC)
