@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -28,8 +27,6 @@ class Count:
     """Meta's word; empty if no price was told."""
     price_type: str
     """Meta's word; empty while it is our estimate."""
-    day: date
-    """In the firm's zone."""
     arrived: bool
     """False: Meta has taken them, and they are on their way; they are not billed yet."""
     messages: int
@@ -85,9 +82,7 @@ class Bill:
         return sum(line.unpriced for line in self.lines)
 
 
-async def count_month(
-    database: Database, tenant: TenantId, month: Month, *, zone: str
-) -> list[Count]:
+async def count_month(database: Database, tenant: TenantId, month: Month) -> list[Count]:
     """What the meter has counted.
 
     Raises:
@@ -96,16 +91,14 @@ async def count_month(
     async with database.tenant(tenant) as connection:
         rows = await connection.fetch(
             """
-            SELECT channel_id, country, category, price_type, (at AT TIME ZONE $4)::date AS day,
-              arrived_at IS NOT NULL AS arrived, count(*) AS messages
+            SELECT channel_id, country, category, price_type, arrived_at IS NOT NULL AS arrived, count(*) AS messages
             FROM smarterbot.message_fares
             WHERE tenant_id = $1 AND at >= $2 AND at < $3 AND (arrived_at IS NOT NULL OR NOT failed)
-            GROUP BY 1, 2, 3, 4, 5, 6
+            GROUP BY 1, 2, 3, 4, 5
             """,
             tenant,
             month.begins,
             month.ends,
-            zone,
         )
     return [
         Count(
@@ -113,7 +106,6 @@ async def count_month(
             country=row["country"],
             category=row["category"],
             price_type=row["price_type"],
-            day=row["day"],
             arrived=row["arrived"],
             messages=row["messages"],
         )
@@ -129,17 +121,16 @@ def reckon(
     terms: Terms,
     channels: Iterable[ChannelId] = (),
 ) -> Bill:
-    """The bill of what was counted; `channels` are those whose free messages are of interest even if none was sent."""
+    """The bill of what was counted in the month; `channels` are those whose free messages are of interest even if none was sent."""
     lines: dict[tuple[ChannelId, str], Line] = {}
     free_used: dict[ChannelId, int] = dict.fromkeys(channels, 0)
-    of_month = cards.at(month.begins.date())
-    tier = of_month.rules.service_free_messages if of_month else 0
+    card = cards.at(month.begins.date())  # one for all of it: cards change on the first of a month
+    tier = card.rules.service_free_messages if card else 0
 
     # What Meta has told first: what we only estimate has the free messages that are left.
-    for count in sorted(counts, key=lambda count: (not count.price_type, count.day)):
+    for count in sorted(counts, key=lambda count: not count.price_type):
         key = (count.channel, count.category)
         line = lines.setdefault(key, Line(*key))
-        card = cards.at(count.day)
         free, free_entry = _free(count, card)
         if count.category == SERVICE and card is not None and not card.rules.service_is_free:
             used = free_used.setdefault(count.channel, 0)

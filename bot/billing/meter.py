@@ -84,13 +84,15 @@ async def write_fares(connection: Connection, tenant: TenantId, fares: Sequence[
         ON CONFLICT (tenant_id, wamid) DO UPDATE SET
           channel_id = greatest(known.channel_id, excluded.channel_id),
           country = greatest(known.country, excluded.country),
-          (told, category, price_type) = (
-            SELECT told, category, price_type FROM (VALUES
-              (known.told, known.category, known.price_type),
-              (excluded.told, excluded.category, excluded.price_type)
-            ) AS said (told, category, price_type)
-            ORDER BY told DESC, category COLLATE "C" DESC, price_type COLLATE "C" DESC LIMIT 1
-          ),
+          told = greatest(known.told, excluded.told),
+          category = CASE
+            WHEN (known.told, known.category, known.price_type)
+              < (excluded.told, excluded.category, excluded.price_type)
+            THEN excluded.category ELSE known.category END,
+          price_type = CASE
+            WHEN (known.told, known.category, known.price_type)
+              < (excluded.told, excluded.category, excluded.price_type)
+            THEN excluded.price_type ELSE known.price_type END,
           first_at = least(known.first_at, excluded.first_at),
           arrived_at = least(known.arrived_at, excluded.arrived_at),
           failed = known.failed OR excluded.failed

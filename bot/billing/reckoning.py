@@ -123,7 +123,7 @@ class Reckoning:
         self, firm: Firm, terms: Terms, month: Month, counted: Counted, *, least: Mapping[str, int]
     ) -> tuple[Terms, int]:
         """Puts the meter's truth in place, but no less than `least`; answers points gone."""
-        counts = await count_month(self._database, firm.id, month, zone=firm.zone)
+        counts = await count_month(self._database, firm.id, month)
         told = came_to(reckon(counts, month, cards=self._cards, terms=terms))
         truth = {name: max(told.get(name, 0), least.get(name, 0)) for name in {*told, *least}}
         gone = await self._budget.settle(firm.id, month, counted.by_field, truth)

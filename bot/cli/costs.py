@@ -95,7 +95,7 @@ async def _account(
     now_ms: int,
 ) -> Account:
     terms = terms_of(firm.settings)
-    counts = await count_month(session.database, firm.id, month, zone=firm.zone)
+    counts = await count_month(session.database, firm.id, month)
     bill = reckon(counts, month, cards=cards, terms=terms, channels=channels)
     comes_to = forecast(bill, now_ms, cards=cards, terms=terms)
     return Account(firm, terms, bill, channels, comes_to)

@@ -130,7 +130,7 @@ class Shop:
 
     async def bill(self) -> Bill:
         month = Month.at(NOON_MS, self.firm.zone)
-        counts = await count_month(self.database, self.firm.id, month, zone=self.firm.zone)
+        counts = await count_month(self.database, self.firm.id, month)
         return reckon(counts, month, cards=read_cards(), terms=terms_of(self.firm.settings))
 
     async def metric(self, name: str) -> float:

@@ -1,6 +1,5 @@
-"""The bill: counts at the prices of their days, exact, and what it leads to."""
+"""The bill: counts at the prices of their month, exact, and what it leads to."""
 
-from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -11,7 +10,6 @@ from bot.billing.terms import Month, Terms, terms_of
 from flows.values.ids import ChannelId
 from tests.bot.billing.firm import CHANNEL, NOVEMBER, OTHER_CHANNEL, ZONE
 
-DAY = date(2026, 11, 10)
 UTILITY = Decimal("17.6584")
 MARKETING = Decimal("78.4917")
 CARDS = read_cards()
@@ -24,7 +22,6 @@ def count(
     *,
     country: str = "CL",
     channel: ChannelId = CHANNEL,
-    day: date = DAY,
     arrived: bool = True,
 ) -> Count:
     return Count(
@@ -32,7 +29,6 @@ def count(
         country=country,
         category=category,
         price_type=price_type,
-        day=day,
         arrived=arrived,
         messages=messages,
     )
@@ -47,7 +43,7 @@ def line(*counts: Count, terms: Terms = Terms(), month: Month = NOVEMBER) -> Lin
     return one
 
 
-def test_what_is_billed_costs_the_price_of_its_day_to_the_last_decimal() -> None:
+def test_what_is_billed_costs_the_price_of_its_month_to_the_last_decimal() -> None:
     assert line(count(3)).cost == 3 * UTILITY
     assert line(count(3)).billed == 3
     assert bill(count(3), count(2, "marketing")).cost == 3 * UTILITY + 2 * MARKETING
@@ -82,7 +78,7 @@ def test_a_firms_own_price_fills_the_gap() -> None:
 
 
 def test_before_the_first_card_nothing_has_a_price() -> None:
-    assert bill(count(4, day=date(2026, 1, 5)), month=Month.of(2026, 1, ZONE)).unpriced == 4
+    assert bill(count(4), month=Month.of(2026, 1, ZONE)).unpriced == 4
 
 
 def test_what_is_on_its_way_is_not_billed_yet_and_shows_what_it_will_be() -> None:
@@ -117,7 +113,7 @@ def test_free_messages_are_counted_for_each_number() -> None:
 
 def test_when_all_replies_are_free_none_are_left() -> None:
     september = Month.of(2026, 9, ZONE)
-    found = bill(count(9, "service", "", day=date(2026, 9, 3)), month=september)
+    found = bill(count(9, "service", ""), month=september)
 
     assert not found.free_left
     assert found.cost == 0
