@@ -1,7 +1,7 @@
 """Budgets are corrected by what Meta's statuses say, and only by what the journal has written."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,7 +12,8 @@ from bot.billing.budget import Budget
 from bot.billing.cards import read_cards
 from bot.billing.reckoning import JOURNAL_WAIT_S, SETTLE_S, Reckoning
 from bot.engine.journal import Journal
-from bot.lanes import Lanes, Wire
+from bot.engine.rota import Rota
+from bot.lanes import PREFIX, Lanes, StoreLostError, Wire
 from bot.metrics import Metrics
 from bot.people.tenants import add_tenant
 from bot.store.database import Database
@@ -31,6 +32,7 @@ class Office:
     """A firm whose messages are taken from a budget, sent, told of by Meta, and written down."""
 
     lanes: Lanes
+    database: Database
     journal: Journal
     budget: Budget
     reckoning: Reckoning
@@ -119,7 +121,7 @@ async def office(clean_valkey: str, database: Database) -> AsyncIterator[Office]
         metrics=metrics,
         sleep=passes,
     )
-    house = Office(lanes, journal, budget, reckoning, metrics, clock)
+    house = Office(lanes, database, journal, budget, reckoning, metrics, clock)
     house.firms = [firm(budget=str(int(10 * PRICE) + 1), budget_reserve="0")]
     await add_tenant(database, house.firms[0], rut=Rut("765432103"))
     yield house
@@ -212,3 +214,77 @@ async def test_where_the_budgets_stand_is_shown_without_naming_a_firm(office: Of
     )  # less than a message is left, and that is not nothing
     assert TENANT not in shown
     assert NOVEMBER.name not in shown
+
+
+# ------------------------------------------------------------------ again and again
+
+
+class EnoughError(Exception):
+    """The test has seen enough rounds."""
+
+
+async def rounds(office: Office, wire: Wire, firms: Callable[[], list[Firm]], n: int) -> None:
+    """`n` pauses of a process that corrects budgets whenever it is its turn."""
+    left = n
+
+    async def passes(seconds: float) -> None:
+        nonlocal left
+        await office.journal.drain_once()
+        if seconds not in (SETTLE_S, JOURNAL_WAIT_S):
+            left -= 1
+            if left < 0:
+                raise EnoughError
+
+    reckoning = Reckoning(
+        office.budget,
+        office.lanes,
+        office.database,
+        read_cards(),
+        firms=firms,
+        clock=office.clock,
+        metrics=office.metrics,
+        sleep=passes,
+        jitter=lambda: 0.0,
+    )
+    with pytest.raises(EnoughError):
+        await reckoning.run(Rota(wire, "reckoning"))
+
+
+async def test_an_outage_is_waited_for(office: Office, clean_valkey: str) -> None:
+    wire = await Wire.open(clean_valkey)
+    asked = 0
+
+    def firms() -> list[Firm]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise StoreLostError("gone for a moment")
+        return office.firms
+
+    for _ in range(4):
+        wamid = await office.sends()
+        assert wamid is not None
+        await office.meta_says(wamid, "failed")
+
+    await rounds(office, wire, firms, 1)
+    await wire.call("DEL", f"{PREFIX}rota:reckoning")  # its rest is over
+    await rounds(office, wire, firms, 1)
+
+    assert asked == 2
+    assert await office.all_that_is_left() == 10
+    await wire.close()
+
+
+async def test_one_process_at_a_time_corrects(office: Office, clean_valkey: str) -> None:
+    wire = await Wire.open(clean_valkey)
+    asked = 0
+
+    def firms() -> list[Firm]:
+        nonlocal asked
+        asked += 1
+        return office.firms
+
+    await rounds(office, wire, firms, 3)
+
+    assert asked == 1  # afterwards all of them rest
+    await wire.close()
