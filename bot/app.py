@@ -14,6 +14,10 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from bot.billing.alerts import LoggedAlerts
+from bot.billing.budget import Budget
+from bot.billing.cards import read_cards
+from bot.billing.reckoning import ROTA_S, Reckoning
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, running_stores
@@ -139,11 +143,12 @@ async def running(
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
         rotas = [Rota(wire, f"journal-{part}") for part in range(JOURNAL_PARTS)]
+        reckoning_rota = Rota(wire, "reckoning", hold_s=ROTA_S)
 
         async def on_set_back(ms: int) -> None:
             await lanes.set_back(ms)
             # The store would keep their marks until the time that they were to end at.
-            for rota in rotas:
+            for rota in (*rotas, reckoning_rota):
                 rota.pass_on(after_s=0)
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
@@ -159,6 +164,20 @@ async def running(
         )
         retention = Retention(database, library, clock=clock, metrics=metrics)
 
+        # ------------------------------------------------------- money
+        cards = read_cards()
+        budget = Budget(
+            wire,
+            cards,
+            firm_of=directory.firm,
+            alerts=LoggedAlerts(wire, metrics=metrics),
+            clock=clock,
+            metrics=metrics,
+        )
+        reckoning = Reckoning(
+            budget, lanes, database, cards, firms=directory.firms, clock=clock, metrics=metrics
+        )
+
         # ------------------------------------------------------- outer systems
         meta = Origin(settings.graph_url)
         stack.callback(meta.close)
@@ -173,6 +192,7 @@ async def running(
             graph,
             directory=directory,
             limits=Limits(wire, clock=clock),
+            budget=budget,
             intake=health_of_intake,
             clock=clock,
             meter=metrics,
@@ -268,6 +288,7 @@ async def running(
                 for part, rota in enumerate(rotas):
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
                 owned.append(tasks.create_task(_forever(retention.run())))
+                owned.append(tasks.create_task(_forever(reckoning.run(reckoning_rota))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"

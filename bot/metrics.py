@@ -65,6 +65,12 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.budgets = Gauge(
+            "smarterbot_budgets",
+            "Firms with a monthly budget, by how much of it is left (fine, reserve, spent).",
+            ["state"],
+            registry=self.registry,
+        )
         self.dead_letters = Gauge(
             "smarterbot_dead_letters", "Dead letters kept.", registry=self.registry
         )

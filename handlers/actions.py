@@ -34,6 +34,8 @@ class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
     """The message this one visibly answers."""
     ticket: FormTicket | None = None
     """Of the form that `content` opens, its name still missing: the sender seals it into the form's token."""
+    answers: bool = True
+    """Whether it answers something the person asked; else the firm began."""
     reads: Wamid = Wamid("")
     """Mark everything up to this message as read, beside the sending: best effort, no waiting."""
 

@@ -65,6 +65,11 @@ class SentRecord(Struct, frozen=True, tag="sent"):
     """ms since the epoch."""
     proved: bool = False
     """We learnt it from a status, not from the answer to our request."""
+    channel: ChannelId = ChannelId("")
+    category: str = ""
+    """What we take it to be billed as, until a status tells: see `handlers.ports.Budget`."""
+    country: str = ""
+    """As `StatusSeen.country`."""
 
 
 class RefusedRecord(Struct, frozen=True, omit_defaults=True, tag="refused"):
@@ -94,6 +99,9 @@ class StatusSeen(Struct, frozen=True, omit_defaults=True):
     """Meta's `pricing.type`: regular (billed), free_customer_service, free_entry_point."""
     code: int = 0
     """Meta's error code of a failed message."""
+    channel: ChannelId = ChannelId("")
+    country: str = ""
+    """ISO code of the recipient's country, which prices go by; empty if it is not told."""
 
 
 class StatusRecord(Struct, frozen=True, tag="status"):

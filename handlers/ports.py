@@ -202,6 +202,46 @@ class Limits(Protocol):
         ...
 
 
+class Budget(Protocol):
+    """What the firms allow to be spent in a month."""
+
+    async def take(
+        self, tenant: TenantId, channel: ChannelId, category: str, *, answers: bool
+    ) -> bool:
+        """Whether one more message of that category is paid for; leased from the store in batches like `Limits`.
+
+        Args:
+            category: as Meta bills it: service, utility, marketing, authentication.
+            answers: whether it answers something the person asked: then the firm's reserve may be used too.
+        """
+        ...
+
+    def give_back(
+        self, tenant: TenantId, channel: ChannelId, category: str, *, answers: bool
+    ) -> None:
+        """What was taken was surely not sent. Best effort: what is not given back is found out by the meter."""
+        ...
+
+
+class Alerts(Protocol):
+    """What somebody has to look at: the operator, or the firm."""
+
+    async def raise_(
+        self, tenant: TenantId, channel: ChannelId | None, kind: str, about: str
+    ) -> None:
+        """Say so, durably; the same one once until it is settled. Never waits for PostgreSQL.
+
+        Args:
+            channel: None if it is about the firm as a whole.
+            kind: one word of a closed vocabulary.
+            about: which one, e.g. the name of a template. No personal data.
+
+        Raises:
+            StoreDownError: it may not be durable.
+        """
+        ...
+
+
 class IntakeHealth(Protocol):
     async def healthy_ms(self) -> int:
         """For how long our intake has been up without a gap, in ms; 0 while it is down or unknown."""

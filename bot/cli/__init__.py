@@ -6,7 +6,18 @@ from typing import NoReturn
 import asyncpg
 import typer
 
-from bot.cli import channel, conversation, flows, form, lanes, loadtest, serve, tenant
+from bot.cli import (
+    channel,
+    conversation,
+    costs,
+    flows,
+    form,
+    lanes,
+    loadtest,
+    prices,
+    serve,
+    tenant,
+)
 from bot.cli.form import FormRefusedError
 from bot.cli.meta import MetaError
 from bot.cli.migrate import migrate_schema
@@ -31,6 +42,8 @@ app.add_typer(form.app, name="form")
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(flows.app, name="flows")
 app.add_typer(lanes.app, name="lanes")
+app.add_typer(prices.app, name="prices")
+app.command("costs")(costs.costs)
 app.command("migrate")(migrate_schema)
 app.command("serve")(serve.serve)
 app.command("web")(serve.web)

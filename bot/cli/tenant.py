@@ -8,6 +8,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 from babel import Locale, UnknownLocaleError
 
+from bot.billing.terms import (
+    BUDGET,
+    RESERVE,
+    WARNINGS,
+    TermsError,
+    check_budget,
+    check_share,
+    check_warnings,
+    terms_of,
+)
 from bot.cli.output import (
     AsJson,
     DryRun,
@@ -22,6 +32,7 @@ from bot.people.tenants import add_tenant, change_settings, get_tenant, list_fir
 from flows.customer.shop import SettingError, check_setting
 from flows.dialog.ctx import Firm
 from flows.values.ids import TenantId
+from flows.values.money import show_pesos
 from flows.values.rut import Rut, RutProblem, parse_rut
 
 app = typer.Typer(help="Firms: register, look at, set up.", no_args_is_help=True)
@@ -139,6 +150,88 @@ def set_settings(
         print_json({"id": firm.id, "settings": firm.settings, "dry_run": dry_run})
     else:
         print_facts({key: value or "(unset)" for key, value in changes.items()})
+
+
+@app.command("budget")
+def budget(
+    tenant: TenantArgument,
+    pesos: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PESOS]", help="Of each month, as 150000; none: no limit. Left out: as it is."
+        ),
+    ] = "",
+    *,
+    reserve: Annotated[
+        int | None, typer.Option(help="Percent of it that is kept for answers to customers.")
+    ] = None,
+    warn: Annotated[
+        list[int] | None, typer.Option(help="Percent of it at which to warn; may be repeated.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """What a firm may spend on messages in a month, in pesos.
+
+    What the firm starts stops where the reserve begins; answers to customers go on until the budget is spent.
+    """
+    changes = _budgeted(pesos, reserve, warn)
+
+    async def work(session: Session) -> Firm:
+        identity = TenantId(str(tenant))
+        firm = (await get_tenant(session.database, identity)).firm
+        if dry_run or not changes:
+            return replace(
+                firm, settings={k: v for k, v in {**firm.settings, **changes}.items() if v}
+            )
+        after = await change_settings(session.database, identity, changes)
+        await session.publish()
+        return replace(firm, settings=after)
+
+    firm = in_session(work)
+    terms = terms_of(firm.settings)
+    if as_json:
+        print_json(
+            {
+                "id": firm.id,
+                "budget": terms.budget,
+                "reserve_percent": terms.reserve,
+                "warnings_percent": terms.warnings,
+                "dry_run": dry_run,
+            }
+        )
+        return
+    print_facts(
+        {
+            "budget a month": "none: nothing is limited"
+            if terms.budget is None
+            else show_pesos(terms.budget),
+            "kept for answers": f"{terms.reserve} %",
+            "warns at": ", ".join(f"{share} %" for share in terms.warnings),
+        }
+    )
+
+
+def _budgeted(pesos: str, reserve: int | None, warn: list[int] | None) -> dict[str, str]:
+    changes, problems = {}, []
+    try:
+        if pesos:
+            changes[BUDGET] = "" if pesos == "none" else check_budget(pesos)
+    except TermsError as error:
+        problems.append(f"PESOS: {error}")
+    try:
+        if reserve is not None:
+            changes[RESERVE] = check_share(reserve)
+    except TermsError as error:
+        problems.append(f"--reserve: {error}")
+    try:
+        if warn:
+            changes[WARNINGS] = check_warnings(warn)
+    except TermsError as error:
+        problems.append(f"--warn: {error}")
+    if problems:
+        raise FieldError("\n".join(problems))
+    return changes
 
 
 def _checked(pairs: list[str]) -> dict[str, str]:

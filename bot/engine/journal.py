@@ -18,6 +18,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from bot.billing.meter import fares_of, write_fares
 from bot.engine.rota import Rota
 from bot.lanes import LaneError, Lanes, StoreLostError
 from bot.lanes.lanes import JOURNAL_BYTES_MAX
@@ -272,6 +273,7 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
         tenant,
         sorted({entry.wamid for entry in sent} | {entry.wamid for entry in statuses}),
     )
+    await write_fares(connection, tenant, fares_of(sent, statuses))
     await _write_rows(
         connection,
         """

@@ -334,7 +334,7 @@ class _Run:
         verdict = may_say(self._window(), self.now_ms, rescue=rescue, terms=terms)
         if isinstance(verdict, SendTemplate):
             assert template is not None
-            self._push_say(ref, template, None)
+            self._push_say(ref, template, None, answers=asked)
             return [Said(ref=ref, content=template)]
         contents = (*turn.ahead, turn.message)
         refs = [f"{ref}-{n}" for n in range(1, len(contents) + 1)] if turn.ahead else [ref]
@@ -348,6 +348,7 @@ class _Run:
                         template if last else None,
                         reads=reads if first else NOTHING,
                         quotes=turn.quotes if first else NOTHING,
+                        answers=asked,
                     )
                 case Park():
                     self._park(each, content)
@@ -369,6 +370,7 @@ class _Run:
         *,
         reads: Wamid = NOTHING,
         quotes: Wamid = NOTHING,
+        answers: bool = True,
     ) -> None:
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
@@ -393,6 +395,7 @@ class _Run:
             instead=instead,
             quotes=quotes,
             ticket=ticket,
+            answers=answers,
             reads=reads,
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))

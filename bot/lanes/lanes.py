@@ -414,6 +414,19 @@ class Lanes:
         position, lines = cast(tuple[int, list[bytes]], reply)
         return position, lines
 
+    async def journal_ends(self) -> list[int]:
+        """Of each shard: the position behind its last line; see `journal_trimmed`."""
+        lengths = [self._wire.call("LLEN", keys.journal) for keys in self._keys]
+        held = [cast(int, await length) for length in lengths]
+        # Asked for after the lengths: what is trimmed meanwhile makes an end too far, never too near.
+        trimmed = await self.journal_trimmed()
+        return [position + length for position, length in zip(trimmed, held, strict=True)]
+
+    async def journal_trimmed(self) -> list[int]:
+        """Of each shard: the position up to which its lines have been written and dropped."""
+        replies = [self._wire.call("HGET", keys.box, "trimmed") for keys in self._keys]
+        return [int(cast("bytes | None", await reply) or 0) for reply in replies]
+
     async def trim_journal(self, shard: int, position: int, lines: Sequence[bytes]) -> bool:
         """Drop the lines that were read at `position`; at least one.
 

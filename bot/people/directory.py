@@ -7,7 +7,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, NoReturn, cast
 
 import asyncpg
@@ -140,6 +140,10 @@ class Directory:
 
     def firm(self, tenant: TenantId) -> Firm | None:
         return self._firms.get(tenant)
+
+    def firms(self) -> Collection[Firm]:
+        """All firms."""
+        return self._firms.values()
 
     def token(self, channel: ChannelId) -> str:
         return self._tokens.get(channel, "")

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import cache
 from typing import Final, NewType
 
 import phonenumbers
@@ -10,6 +11,9 @@ WaId = NewType("WaId", str)
 """Digits of a phone as WhatsApp keeps it: `56961234567`. What WhatsApp tells is never doubted."""
 
 _CHILE: Final = "56"
+_WORLD: Final = "001"  # phonenumbers: a code of no country, e.g. satellites
+_BSUID = re.compile(r"([A-Z]{2})\.(ENT\.)?[A-Za-z0-9]{1,128}")
+_DIGITS = re.compile(r"[0-9]{5,20}")
 
 
 def parse_phone(text: str) -> WaId | None:
@@ -42,6 +46,24 @@ def display_phone(phone: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
+def country_of(address: str) -> str:
+    """ISO code of the country that a wa_id or a BSUID tells, as prices go by it; empty if it tells none.
+
+    Numbers of Canada count as the United States': nothing but long lists of area codes tells them apart.
+    """
+    if (bsuid := _BSUID.fullmatch(address)) is not None:
+        return bsuid[1]
+    if not _DIGITS.fullmatch(address):
+        return ""
+    for length in (2, 1, 3):
+        if regions := phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(address[:length])):
+            for begins, region in _told_by_their_begin(regions[1:]):
+                if begins.match(address, length):
+                    return region
+            return regions[0] if regions[0] != _WORLD else ""
+    return ""
+
+
 def phone_ending(phone: str) -> str:
     """What may be said of a number to others: its last four digits."""
     return phone[-4:]
@@ -58,3 +80,14 @@ def _with_country(digits: str) -> str:
     if len(digits) == 9 and digits[0] in "2345679":
         return f"{_CHILE}{digits}"
     return digits
+
+
+@cache
+def _told_by_their_begin(regions: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Of the countries that share a calling code, those whose numbers begin in a way of their own."""
+    known = ((phonenumbers.PhoneMetadata.metadata_for_region(region), region) for region in regions)
+    return tuple(
+        (re.compile(metadata.leading_digits), region)
+        for metadata, region in known
+        if metadata is not None and metadata.leading_digits
+    )

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 
 from flows.dialog.events import NO_JSON, Attachment, Heard, HeardKind, Location, MediaKind
 from flows.values.ids import ItemId, Wamid
+from flows.values.phone import country_of
 from handlers.events import Sender
 
 DEPTH_MAX: Final = 64  # deepest nesting that we read; Meta's own payloads stay under 16
@@ -75,6 +76,7 @@ class Status(Struct, frozen=True):
     category: str = ""
     price_type: str = ""
     code: int = 0
+    country: str = ""
 
 
 class Notice(Struct, frozen=True):
@@ -459,6 +461,8 @@ def _status(status: _Object, number: str) -> Status | str:
         category=_short(_get(pricing, "category")) if pricing else "",
         price_type=_short(_get(pricing, "type")) if pricing else "",
         code=code,
+        country=country_of(_id(status.get("recipient_id")))
+        or country_of(_id(status.get("recipient_user_id"))),
     )
 
 
@@ -592,6 +596,8 @@ class _UsualStatus(Struct, frozen=True):
     id: str
     timestamp: str
     status: Literal["sent", "delivered", "read", "played"]
+    recipient_id: str = ""
+    recipient_user_id: str = ""
     biz_opaque_callback_data: str = ""
     pricing: _Pricing | None = None
 
@@ -687,6 +693,7 @@ def _usual_status(status: _UsualStatus, number: str) -> Status | None:
         item=ItemId(item),
         category=pricing.category,
         price_type=pricing.type,
+        country=country_of(status.recipient_id) or country_of(status.recipient_user_id),
     )
 
 

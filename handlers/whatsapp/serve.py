@@ -26,12 +26,15 @@ from flows.dialog.content import (
     files_of,
 )
 from flows.values.ids import ChannelId, FileId, Wamid
+from flows.values.phone import country_of
+from flows.window import Reason
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
 from handlers.ports import (
     Again,
     Before,
+    Budget,
     Channel,
     Clock,
     Dead,
@@ -95,6 +98,7 @@ class WhatsAppSender:
         *,
         directory: Directory,
         limits: Limits,
+        budget: Budget,
         intake: IntakeHealth,
         clock: Clock,
         meter: Meter,
@@ -108,6 +112,7 @@ class WhatsAppSender:
         self._graph = graph
         self._directory = directory
         self._limits = limits
+        self._budget = budget
         self._intake = intake
         self._clock = clock
         self._meter = meter
@@ -169,9 +174,19 @@ class WhatsAppSender:
         if wait := await self._limits.take(f"number:{number}", per_s=per_s, burst=per_s):
             self._pauses.give_back(number, now_ms=now)
             return Again(wait, "number_limit", counts=False)
+        category = _category(content)
+        if not await self._budget.take(say.tenant, say.channel, category, answers=say.answers):
+            self._pauses.give_back(number, now_ms=now)
+            return self._refused(say, item, Reason.BUDGET_SPENT.value)
         if say.reads:
             self._beside(number, token, payload.receipt(say.reads, typing=False))
-        return await self._post(say, item, content, channel=channel, token=token)
+        outcome = await self._post(say, item, content, channel=channel, token=token)
+        match outcome:
+            case Again() | Dead() | Done(event=Refused()):
+                self._budget.give_back(say.tenant, say.channel, category, answers=say.answers)
+            case _:
+                pass  # sent, or in doubt
+        return outcome
 
     async def _settle(self, say: Say, item: Item) -> Outcome | None:
         """What to do about an earlier attempt that may have taken effect; None = it did not, go on."""
@@ -258,7 +273,7 @@ class WhatsAppSender:
         if content is not say.content:
             kind = "template" if isinstance(content, Template) else "link"
             log.info("whatsapp.instead", item=item.id, ref=say.ref, kind=kind)
-        return self._sent(say, item, accepted.wamid)
+        return self._sent(say, item, accepted.wamid, content=content)
 
     async def _words(
         self, say: Say, item: Item, content: Content, why: str, *, channel: Channel, token: str
@@ -322,7 +337,15 @@ class WhatsAppSender:
             case _:
                 assert_never(fault.reaction)
 
-    def _sent(self, say: Say, item: Item, wamid: Wamid, *, proved: bool = False) -> Done:
+    def _sent(
+        self,
+        say: Say,
+        item: Item,
+        wamid: Wamid,
+        *,
+        content: Content | None = None,
+        proved: bool = False,
+    ) -> Done:
         record = SentRecord(
             tenant=say.tenant,
             ref=say.ref,
@@ -330,6 +353,10 @@ class WhatsAppSender:
             wamid=wamid,
             at=self._clock.now_ms(),
             proved=proved,
+            channel=say.channel,
+            # A status has proved it: then the status tells what it is billed as.
+            category=_category(content) if content is not None else "",
+            country=country_of(say.to) or country_of(say.recipient),
         )
         return Done(records=(record,))
 
@@ -427,6 +454,13 @@ class WhatsAppSender:
     def _spread(self, wait_ms: int) -> int:
         """The wait and up to a quarter more, so that what waited together does not come back together."""
         return wait_ms + int(wait_ms * 0.25 * self._jitter())
+
+
+def _category(content: Content) -> str:
+    """What Meta will bill it as, as far as we can tell."""
+    if not isinstance(content, Template):
+        return "service"
+    return "authentication" if content.code else "utility"
 
 
 def _age_max(say: Say, content: Content) -> float:

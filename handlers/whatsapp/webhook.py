@@ -226,6 +226,8 @@ class WhatsAppWebhook:
                 category=status.category,
                 price_type=status.price_type,
                 code=status.code,
+                channel=channel.id,
+                country=status.country,
             )
             for status in webhook.statuses
             if (channel := channel_of(status.phone_number_id)) is not None

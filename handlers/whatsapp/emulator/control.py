@@ -23,6 +23,8 @@
     GET  /api/faults/{number}               the faults of a number
     PUT  /api/faults/{number}               some of the fields of `faults.Faults`; the others stay
     PUT  /api/templates/{number}            a template (fields of `templates.Template`): added or replaced
+    PUT  /api/numbers/{number}              {free_service}: how many service messages of a month cost nothing
+    GET  /api/bill                          what Meta bills: messages delivered, by number, month, category and type
     POST /api/shift                         {ms}: moves the time forward
     POST /api/reset                         {}: forgets people, chats, faults and counts
     GET  /api/truth                         {world: what was heard and taken, by person; posted: webhooks; pending}
@@ -160,6 +162,10 @@ class Watch(Struct, frozen=True):
     watching: bool
 
 
+class NumberChange(Struct, frozen=True, forbid_unknown_fields=True):
+    free_service: int
+
+
 class Shift(Struct, frozen=True):
     ms: int
 
@@ -169,6 +175,7 @@ _ACT: Final[Decoder[Act]] = Decoder(Act)
 _OPEN: Final[Decoder[OpenForm]] = Decoder(OpenForm)
 _SUBMIT: Final[Decoder[SubmitForm]] = Decoder(SubmitForm)
 _WATCH: Final[Decoder[Watch]] = Decoder(Watch)
+_NUMBER_CHANGE: Final[Decoder[NumberChange]] = Decoder(NumberChange)
 _SHIFT: Final[Decoder[Shift]] = Decoder(Shift)
 _TEMPLATE: Final[Decoder[Template]] = Decoder(Template)
 _CHANGES: Final[Decoder[dict[str, int]]] = Decoder(dict[str, int])
@@ -259,6 +266,8 @@ class Control:
             web.get("/api/faults/{number}", _refusing(self._get_faults)),
             web.put("/api/faults/{number}", _refusing(self._put_faults)),
             web.put("/api/templates/{number}", _refusing(self._put_template)),
+            web.put("/api/numbers/{number}", _refusing(self._put_number)),
+            web.get("/api/bill", self._bill),
             web.post("/api/shift", _refusing(self._shift)),
             web.post("/api/reset", _refusing(self._reset)),
             web.get("/api/truth", self._truth),
@@ -451,6 +460,15 @@ class Control:
         template = await _body(request, _TEMPLATE)
         self._world.put_template(number.waba_id, template)
         return _json(template)
+
+    async def _put_number(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        change = await _body(request, _NUMBER_CHANGE)
+        self._world.change_number(number, free_service=change.free_service)
+        return _json(change)
+
+    async def _bill(self, request: web.Request) -> web.Response:
+        return _json(self._world.bill())
 
     async def _shift(self, request: web.Request) -> web.Response:
         ms = (await _body(request, _SHIFT)).ms

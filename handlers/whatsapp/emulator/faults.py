@@ -41,6 +41,11 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     delay_ms: int = 0
     """Amount: each webhook waits so long before it is first posted."""
 
+    price_at_read: int = 0
+    """Amount: other than 0, the price comes with `sent` and `read`, and not with `delivered`."""
+    no_billable: int = 0
+    """Amount: other than 0, prices leave out `billable`, as Meta will."""
+
     # Graph
     reset: int = 0
     """Switch: a send is taken, and the connection reset instead of an answer."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from handlers.ports import Clock
 from handlers.whatsapp.emulator import updates
 from handlers.whatsapp.emulator.content import Heard, Medium, Picture, Reaction, Sticker, Voice
+from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Changed, ChatChanged, Feed
 from handlers.whatsapp.emulator.media import Media, StoredMedium
 from handlers.whatsapp.emulator.updates import Update
@@ -51,6 +52,7 @@ class Phones:
         chores: Chores,
         media: Media,
         pace: Pace,
+        faults: Board,
         witness: Witness | None,
     ) -> None:
         self._world = world
@@ -61,6 +63,7 @@ class Phones:
         self._waits = waits
         self._chores = chores
         self._pace = pace
+        self._faults = faults
         self._witness = witness
 
     def write(
@@ -186,12 +189,15 @@ class Phones:
         message = self._mark(wamid, status, code=code)
         if message is None:
             return None
+        late = bool(self._faults.of(message.number).price_at_read)
         return self._webhooks.put(
             updates.status(
                 message,
                 message.marks[-1],
                 number=self._world.numbers[message.number],
                 person=self._world.people[message.person],
+                priced_at=updates.PRICED_LATE if late else updates.PRICED_AT,
+                billable=not self._faults.of(message.number).no_billable,
             )
         )
 

@@ -111,6 +111,7 @@ class Emulator:
             chores=self._chores,
             media=self.media,
             pace=pace,
+            faults=self.faults,
             witness=witness,
         )
         self._graph = Graph(

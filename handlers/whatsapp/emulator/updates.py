@@ -5,7 +5,7 @@ Source: Cloud API, "messages webhook reference", "Business-scoped user IDs".
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 import msgspec
@@ -36,10 +36,14 @@ from handlers.whatsapp.emulator.world import (
     NumberId,
     Person,
     PersonId,
+    Status,
 )
 
 JSON = dict[str, object]
 UPDATES_MAX: Final = 1_000  # Meta: in one webhook
+# Meta: pricing comes with `sent` and one of delivered and read.
+PRICED_AT: Final[frozenset[Status]] = frozenset(("sent", "delivered"))
+PRICED_LATE: Final[frozenset[Status]] = frozenset(("sent", "read"))
 
 
 class Update(Struct, frozen=True, kw_only=True):
@@ -77,8 +81,21 @@ def heard(
     )
 
 
-def status(message: Message, mark: Mark, *, number: Number, person: Person) -> Update:
-    """A step of one of our messages."""
+def status(
+    message: Message,
+    mark: Mark,
+    *,
+    number: Number,
+    person: Person,
+    priced_at: Container[Status] = PRICED_AT,
+    billable: bool = True,
+) -> Update:
+    """A step of one of our messages.
+
+    Args:
+        priced_at: the steps that tell the price.
+        billable: whether the price says so in a word of its own, which Meta will leave out.
+    """
     bsuid = person.bsuid(number.portfolio_id)
     failed = mark.status == "failed"
     item: JSON = {"id": message.wamid, "status": mark.status, "timestamp": _seconds(mark.at_ms)}
@@ -91,9 +108,11 @@ def status(message: Message, mark: Mark, *, number: Number, person: Person) -> U
         item["biz_opaque_callback_data"] = message.opaque
     if failed:
         item["errors"] = [_error(mark.code)]
-    # Meta: pricing comes with `sent` and one of delivered and read.
-    if message.price is not None and mark.status in {"sent", "delivered"}:
-        item["pricing"] = msgspec.to_builtins(message.price) | {"pricing_model": "PMP"}
+    if message.price is not None and mark.status in priced_at:
+        pricing = msgspec.to_builtins(message.price) | {"pricing_model": "PMP"}
+        if not billable:
+            del pricing["billable"]
+        item["pricing"] = pricing
         if message.free_entry:
             item["conversation"] = {
                 "id": hashlib.sha256(f"{number.id}/{person.id}".encode()).hexdigest()[:32],

@@ -69,6 +69,8 @@ class Number(Struct, frozen=True, kw_only=True):
     """Business-scoped user ids are the same for all numbers of a portfolio and differ between portfolios."""
     per_s: int = 80
     """Throughput in and out together, messages per second."""
+    free_service: int = SERVICE_FREE_PER_MONTH
+    """Service messages that cost nothing, each month."""
     pair_gap_ms: int = PAIR_GAP_MS
     """What one message to a person costs of the pair's rate; 0 switches the pair limit off."""
 
@@ -205,6 +207,17 @@ class PairTruth(Struct, frozen=True):
     """`biz_opaque_callback_data` that was taken more than once, and how often."""
 
 
+class Billed(Struct, frozen=True):
+    """What Meta bills of one kind: messages that were delivered."""
+
+    number: NumberId
+    month: str
+    """2026-11, in UTC."""
+    category: str
+    type: str
+    messages: int
+
+
 class Truth(Struct, frozen=True):
     """The report that a crash test asks for."""
 
@@ -278,6 +291,7 @@ class World:
         self._watched: set[tuple[NumberId, PersonId]] = set()
         self._throughput_us: dict[NumberId, int] = {}
         self._service_sent: Counter[tuple[NumberId, str]] = Counter()
+        self._billed: Counter[tuple[NumberId, str, str, str]] = Counter()
         self._ledger: deque[Message] = deque()
         self._forgotten = 0
         self._heard = 0
@@ -451,9 +465,7 @@ class World:
             if chat.ad_ms and now_ms < chat.ad_ms + WINDOW_MS:
                 chat.free_until_ms = now_ms + FREE_ENTRY_MS
             chat.ad_ms = 0
-            price = self._price(
-                number, send.content, free_until_ms=chat.free_until_ms, now_ms=now_ms
-            )
+            price = self._price(number, send.content, chat, now_ms=now_ms)
         message = self._keep(
             Message(
                 wamid=self._wamid(),
@@ -486,6 +498,7 @@ class World:
         message = self._replace(message, marks=(*message.marks, Mark(status, now_ms, code)))
         if message.outbound:
             self._statuses[status] += 1
+            self._bill(message, now_ms)
             chat = self._chats[message.number, message.person]
             if status == "delivered" and not self.watches(message.number, message.person):
                 chat.unread += 1
@@ -512,6 +525,24 @@ class World:
         ]
         marked = [self.mark(message.wamid, "read", now_ms=now_ms) for message in unread]
         return tuple(message for message in marked if message is not None)
+
+    # -------------------------------------------------------------- money
+
+    def change_number(self, number: NumberId, *, free_service: int) -> Number:
+        """From now on so many service messages of the number are free in a month.
+
+        Raises:
+            WorldError: there is no such number, or less than none are to be free.
+        """
+        if number not in self.numbers or free_service < 0:
+            raise WorldError("no such number, or fewer than no messages")
+        changed = msgspec.structs.replace(self.numbers[number], free_service=free_service)
+        self.numbers[number] = changed
+        return changed
+
+    def bill(self) -> tuple[Billed, ...]:
+        """What was delivered, as Meta bills it."""
+        return tuple(Billed(*kind, messages) for kind, messages in sorted(self._billed.items()))
 
     # -------------------------------------------------------------- templates
 
@@ -606,22 +637,31 @@ class World:
             raise GraphError(131062, "Authentication templates need a phone number.")
         return self.people[known]
 
-    def _price(self, number: NumberId, content: Said, *, free_until_ms: int, now_ms: int) -> Price:
+    def _price(self, number: NumberId, content: Said, chat: _Chat, *, now_ms: int) -> Price:
         category = _category(content)
-        if now_ms < free_until_ms:
+        if now_ms < chat.free_until_ms:
             return Price(billable=False, category=category, type="free_entry_point")
-        if category != "service":
+        all_free = now_ms < SERVICE_BILLED_FROM_MS
+        # Meta: until then templates of this category were free inside the window, too.
+        in_window = bool(chat.last_in_ms) and now_ms < chat.last_in_ms + WINDOW_MS
+        if category != "service" and not (all_free and category == "utility" and in_window):
             return Price(billable=True, category=category, type="regular")
-        month = (number, f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y-%m}")
-        self._service_sent[month] += 1
-        free = (
-            now_ms < SERVICE_BILLED_FROM_MS or self._service_sent[month] <= SERVICE_FREE_PER_MONTH
-        )
+        month = (number, _month(now_ms))
+        if category == "service":
+            self._service_sent[month] += 1
+        free = all_free or self._service_sent[month] <= self.numbers[number].free_service
         return Price(
             billable=not free,
             category=category,
             type="free_customer_service" if free else "regular",
         )
+
+    def _bill(self, message: Message, now_ms: int) -> None:
+        """Meta bills what arrives, once: a step that comes after `delivered` is none of its business."""
+        arrived = [mark for mark in message.marks if mark.status in {"delivered", "read"}]
+        if message.price is not None and len(arrived) == 1 and message.status == arrived[0].status:
+            price = message.price
+            self._billed[message.number, _month(now_ms), price.category, price.type] += 1
 
     def _may_pass(self, number: NumberId, now_ms: int) -> bool:
         # One second of traffic may come at once.
@@ -665,6 +705,10 @@ def _category(content: Said) -> Literal["service", "utility", "marketing", "auth
             return category
         case _:
             return "utility"
+
+
+def _month(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m}"
 
 
 def _repeated(lines: Sequence[Line]) -> dict[str, int]:

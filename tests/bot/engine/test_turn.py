@@ -213,6 +213,15 @@ def test_what_follows_a_timer_is_read_in_the_state_that_the_timer_led_to() -> No
     assert words(decision) == ["hurries gather pan ?", "heard say a ?", "heard say b ?"]
 
 
+def test_what_a_timer_says_is_no_answer() -> None:
+    """A firm's budget keeps a reserve for answers."""
+    naps = decide(wrote("nap pan"), book=errand_book())
+    woke = decide(rest=naps.conversation, book=errand_book(), now_ms=NOW + NAP_S * 1000)
+
+    assert [say.answers for say in sends(naps) if isinstance(say, Say)] == [True]
+    assert [say.answers for say in sends(woke) if isinstance(say, Say)] == [False]
+
+
 def test_a_timer_that_is_due_while_a_message_is_held_waits_with_it() -> None:
     gathers = decide(wrote("gather pan"), book=errand_book()).conversation
     written = NOW + HURRY_S * 1000 - 500

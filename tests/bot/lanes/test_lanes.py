@@ -663,6 +663,19 @@ async def test_an_emptied_journal_goes_on_where_it_was(lanes: Lanes) -> None:
     assert not await lanes.trim_journal(0, 1, [b"2", b"3"])
 
 
+async def test_it_can_be_told_when_all_that_was_journaled_until_now_is_written(
+    lanes: Lanes,
+) -> None:
+    await journaled(lanes, b"1", b"2")
+    await lanes.trim_journal(0, 0, [b"1"])
+    ends = await lanes.journal_ends()
+    await journaled(lanes, b"3")
+
+    assert (await lanes.journal_trimmed())[0] < ends[0]
+    await lanes.trim_journal(0, 1, [b"2"])
+    assert (await lanes.journal_trimmed())[0] == ends[0]
+
+
 async def test_what_a_failover_put_in_the_place_of_other_lines_is_not_dropped(
     lanes: Lanes, wire: Wire
 ) -> None:

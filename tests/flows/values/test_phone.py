@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.values.phone import display_phone, parse_phone, phone_ending
+from flows.values.phone import country_of, display_phone, parse_phone, phone_ending
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,22 @@ def test_a_number_is_shown_grouped(digits: str, shown: str) -> None:
 
 def test_others_see_only_how_it_ends() -> None:
     assert phone_ending("56961234567") == "4567"
+
+
+@pytest.mark.parametrize(
+    ("address", "country"),
+    [
+        pytest.param("56961234567", "CL", id="phone"),
+        pytest.param("593991234567", "EC", id="code of three digits"),
+        pytest.param("14155550100", "US", id="code of one digit"),
+        pytest.param("18765550100", "JM", id="island with the code of others"),
+        pytest.param("77011234567", "KZ", id="country with the code of another"),
+        pytest.param("CL.1349", "CL", id="BSUID"),
+        pytest.param("CL.ENT.1349", "CL", id="parent BSUID"),
+        pytest.param("870123456789", "", id="a satellite"),
+        pytest.param("", "", id="nothing"),
+        pytest.param("hola", "", id="no address"),
+    ],
+)
+def test_the_country_that_prices_go_by(address: str, country: str) -> None:
+    assert country_of(address) == country

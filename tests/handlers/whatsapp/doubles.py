@@ -155,6 +155,28 @@ class Bucket:
         return self.wait_ms
 
 
+class Purse:
+    """A budget that pays for as many messages as it is told, and remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.left = 1_000_000
+        self.asked: list[tuple[str, bool]] = []
+
+    async def take(
+        self, tenant: TenantId, channel: ChannelId, category: str, *, answers: bool
+    ) -> bool:
+        self.asked.append((category, answers))
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+    def give_back(
+        self, tenant: TenantId, channel: ChannelId, category: str, *, answers: bool
+    ) -> None:
+        self.left += 1
+
+
 class Health:
     """An intake that has been up for as long as it is told."""
 

@@ -433,6 +433,7 @@ def seen(**over: object) -> Status:
         "status": "delivered",
         "at": WROTE,
         "item": ItemId("wa/c1:7-0"),
+        "country": "CL",
     }
     return Status(**(common | over))  # type: ignore[arg-type]  # a table of cases
 
@@ -457,7 +458,7 @@ def seen(**over: object) -> Status:
         ),
         pytest.param(
             {"status": "failed", "errors": [{"code": "131026"}], "recipient_id": None},
-            {"status": "failed", "code": 131026},
+            {"status": "failed", "code": 131026, "country": ""},
             id="code-as-a-text",
         ),
         pytest.param(
@@ -466,6 +467,13 @@ def seen(**over: object) -> Status:
         pytest.param({"biz_opaque_callback_data": None}, {"item": ""}, id="not-ours"),
         pytest.param({"biz_opaque_callback_data": "campaign 7"}, {"item": ""}, id="of-another-app"),
         pytest.param({"pricing": "free"}, {}, id="odd-price"),
+        pytest.param({"recipient_id": "5491123456789"}, {"country": "AR"}, id="abroad"),
+        pytest.param(
+            {"recipient_id": None, "recipient_user_id": "PE.1"}, {"country": "PE"}, id="no-phone"
+        ),
+        pytest.param(
+            {"recipient_id": "CL.ENT.9"}, {"country": "CL"}, id="a-bsuid-under-another-key"
+        ),
     ],
 )
 def test_a_status_is_read(over: dict[str, object], expected: dict[str, object]) -> None:

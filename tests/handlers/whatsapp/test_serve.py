@@ -33,6 +33,7 @@ from tests.handlers.whatsapp.doubles import (
     Health,
     NoUploads,
     Phonebook,
+    Purse,
     Watch,
     form_tokens,
 )
@@ -87,12 +88,21 @@ def taken(
     )
 
 
-def sent(*, at: int = NOW, wamid: str = "wamid.OUT", proved: bool = False) -> Done:
-    return Done(
-        records=(
-            SentRecord(tenant=TENANT, ref=REF, item=ITEM, wamid=Wamid(wamid), at=at, proved=proved),
-        )
+def sent(
+    *, at: int = NOW, wamid: str = "wamid.OUT", proved: bool = False, category: str = "service"
+) -> Done:
+    record = SentRecord(
+        tenant=TENANT,
+        ref=REF,
+        item=ITEM,
+        wamid=Wamid(wamid),
+        at=at,
+        proved=proved,
+        channel=CHANNEL,
+        category="" if proved else category,
+        country="CL",
     )
+    return Done(records=(record,))
 
 
 def refused(
@@ -112,6 +122,7 @@ class Desk:
     watch: Watch
     phonebook: Phonebook
     bucket: Bucket
+    purse: Purse
     health: Health
     counts: Counts
     spread: list[float] = field(default_factory=lambda: [0.0])
@@ -127,12 +138,13 @@ class Desk:
 
 
 def furnish(graph: Graph, stub: GraphStub) -> Desk:
-    watch, phonebook, bucket = Watch(), Phonebook(), Bucket()
+    watch, phonebook, bucket, purse = Watch(), Phonebook(), Bucket(), Purse()
     health, counts, spread = Health(), Counts(), [0.0]
     sender = WhatsAppSender(
         graph,
         directory=phonebook,
         limits=bucket,
+        budget=purse,
         intake=health,
         clock=watch,
         meter=counts,
@@ -140,7 +152,7 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         uploads=NoUploads(),
         forms=form_tokens(phonebook, "sign_up"),
     )
-    return Desk(sender, stub, watch, phonebook, bucket, health, counts, spread)
+    return Desk(sender, stub, watch, phonebook, bucket, purse, health, counts, spread)
 
 
 @pytest.fixture
@@ -166,7 +178,7 @@ async def test_a_message_is_sent_and_recorded(desk: Desk) -> None:
 async def test_a_held_message_counts_as_sent_and_is_shown(desk: Desk) -> None:
     desk.stub.script.append(accepts(message_status="held_for_quality_assessment"))
 
-    assert await desk.sends(content=NOTICE) == sent()
+    assert await desk.sends(content=NOTICE) == sent(category="utility")
 
     assert desk.counts.counted["whatsapp_send", "held"] == 1
 
@@ -306,12 +318,12 @@ async def test_the_last_moment_of_the_window_counts(desk: Desk) -> None:
 
 
 async def test_a_closed_window_sends_the_template_instead(desk: Desk) -> None:
-    assert await desk.sends(open_until=0, instead=NOTICE) == sent()
+    assert await desk.sends(open_until=0, instead=NOTICE) == sent(category="utility")
     assert desk.posted_types() == ["template"]
 
 
 async def test_a_template_needs_no_window(desk: Desk) -> None:
-    assert await desk.sends(content=NOTICE, open_until=0) == sent()
+    assert await desk.sends(content=NOTICE, open_until=0) == sent(category="utility")
 
 
 async def test_meta_knows_better_whether_the_window_is_closed(desk: Desk) -> None:
@@ -354,7 +366,12 @@ async def test_news_that_is_old_is_not_sent(
     content = over["content"]
     assert isinstance(content, Template)
     at = NOW + age_ms
-    assert outcome == (sent(at=at) if is_sent else refused("expired", at=at, content=content))
+    category = (
+        "authentication" if content is CODE else "utility" if content is NOTICE else "service"
+    )
+    assert outcome == (
+        sent(at=at, category=category) if is_sent else refused("expired", at=at, content=content)
+    )
 
 
 # ------------------------------------------------------------------ limits and pauses
@@ -644,3 +661,61 @@ async def test_closing_gives_up_what_is_under_way(desk: Desk) -> None:
     await desk.sender.close()
 
     assert desk.sender._receipts == set()
+
+
+# ------------------------------------------------------------------ the budget
+
+
+@pytest.mark.parametrize(
+    ("over", "asked"),
+    [
+        pytest.param({}, ("service", True), id="a-reply"),
+        pytest.param({"answers": False}, ("service", False), id="on-our-own"),
+        pytest.param({"content": NOTICE, "answers": False}, ("utility", False), id="a-notice"),
+        pytest.param(
+            {"open_until": 0, "instead": NOTICE}, ("utility", True), id="in-place-of-a-reply"
+        ),
+        pytest.param({"content": CODE, "once": True}, ("authentication", True), id="a-code"),
+    ],
+)
+async def test_the_budget_is_asked_for_what_will_leave(
+    desk: Desk, over: dict[str, object], asked: tuple[str, bool]
+) -> None:
+    await desk.sends(**over)
+
+    assert desk.purse.asked == [asked]
+
+
+async def test_without_budget_nothing_leaves_and_the_conversation_is_told(desk: Desk) -> None:
+    desk.purse.left = 0
+
+    assert await desk.sends() == refused("budget_spent")
+    assert desk.stub.posted == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        pytest.param(accepts(), 9, id="taken"),
+        pytest.param(refuses(131026), 10, id="refused-by-meta"),
+        pytest.param(refuses(131000), 10, id="to-be-tried-again"),
+        pytest.param(hangs_up, 9, id="in-doubt"),
+    ],
+)
+async def test_what_was_surely_not_sent_is_given_back(
+    desk: Desk, answer: Answer, left: int
+) -> None:
+    desk.stub.script.append(answer)
+    desk.purse.left = 10
+
+    await desk.sends()
+
+    assert desk.purse.left == left
+
+
+async def test_waiting_for_a_limit_costs_nothing(desk: Desk) -> None:
+    desk.bucket.wait_ms = 500
+
+    await desk.sends()
+
+    assert desk.purse.asked == []

@@ -102,6 +102,8 @@ async def test_a_status_is_told_with_its_tenant(client: Client, ear: Ear) -> Non
             at=1_795_392_000,
             item="wa/c1:7-0",  # type: ignore[arg-type]  # an ItemId
             code=131026,
+            channel=CHANNEL,
+            country="CL",
         )
     ]
 

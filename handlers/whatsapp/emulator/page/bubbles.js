@@ -47,7 +47,9 @@ export function refresh(item, message) {
   const mark = message.marks.at(-1);
   const failed = mark?.status === "failed";
   item.classList.toggle("failed", failed);
-  item.querySelector(".meta").replaceChildren(el("time", { text: time(message.at_ms) }), ticks(message, mark?.status));
+  const meta = item.querySelector(".meta");
+  meta.replaceChildren(el("time", { text: time(message.at_ms) }), ticks(message, mark?.status));
+  if (message.price) meta.title = TEXTS.priced(TEXTS.prices[message.price.type] ?? message.price.type, TEXTS.categories[message.price.category] ?? message.price.category);
   const reaction = item.querySelector(".reaction");
   reaction.textContent = message.emoji;
   if (message.emoji) reaction.setAttribute("aria-label", TEXTS.reacted(message.emoji));

@@ -117,6 +117,9 @@ export const TEXTS = {
     read: "Leído",
     failed: "No llegó",
   },
+  priced: (price, category) => `${price}: ${category}`,
+  prices: { regular: "Meta lo cobra si llega", free_customer_service: "Gratis", free_entry_point: "Gratis por venir de un anuncio" },
+  categories: { service: "respuesta", utility: "aviso", marketing: "marketing", authentication: "código" },
   not_delivered: (reason, code) => `No llegó: ${reason} (${code})`,
   reasons: {
     131026: "el teléfono no tiene WhatsApp",

@@ -202,3 +202,29 @@ async def next_event(stream: aiohttp.ClientResponse) -> JSON:
         if line.startswith(b"data: "):
             return msgspec.json.decode(line.removeprefix(b"data: "), type=JSON)
     raise AssertionError("the stream ended")
+
+
+async def test_the_bill_is_what_was_delivered(stage: Stage) -> None:
+    await stage.knows()
+    await stage.control("PUT", f"numbers/{SOL.id}", {"free_service": 1})
+    for _ in range(2):
+        await stage.sends(text())
+        await stage.hears_statuses()
+
+    async with stage.http.get(f"{stage.address}/api/bill") as answer:
+        bill = await answer.json()
+
+    assert [(line["category"], line["type"], line["messages"]) for line in bill] == [
+        ("service", "free_customer_service", 1),
+        ("service", "regular", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change", [{"free_service": -1}, {"free_service": "many"}, {}, {"free_beer": 1}]
+)
+async def test_a_number_changes_in_what_it_has_only(
+    stage: Stage, change: dict[str, object]
+) -> None:
+    async with stage.http.put(f"{stage.address}/api/numbers/{SOL.id}", json=change) as answer:
+        assert answer.status == 400

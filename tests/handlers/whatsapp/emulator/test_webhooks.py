@@ -381,6 +381,39 @@ async def test_a_free_entry_is_told_in_the_conversation_and_in_the_price(stage: 
     assert sent["conversation"]["origin"] == {"type": "referral_conversion"}
 
 
+@pytest.mark.parametrize(
+    ("faults", "priced"),
+    [
+        pytest.param({}, ["sent", "delivered"], id="usually"),
+        pytest.param({"price_at_read": 1}, ["sent", "read"], id="late"),
+    ],
+)
+async def test_a_price_is_told_twice(
+    stage: Stage, faults: dict[str, int], priced: list[str]
+) -> None:
+    person = await stage.knows()
+    await stage.faults(**faults)
+    await stage.watches(person)
+
+    await stage.sends(text())
+
+    statuses = await stage.hears_statuses()
+    assert [status["status"] for status in statuses if "pricing" in status] == priced
+
+
+async def test_billable_can_be_left_out(stage: Stage) -> None:
+    await stage.knows()
+    await stage.faults(no_billable=1)
+
+    await stage.sends(text())
+
+    assert (await stage.hears_statuses())[0]["pricing"] == {
+        "category": "service",
+        "type": "free_customer_service",
+        "pricing_model": "PMP",
+    }
+
+
 # ------------------------------------------------------------------ repetition
 
 

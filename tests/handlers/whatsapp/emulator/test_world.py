@@ -220,6 +220,55 @@ def test_a_template_is_billed_by_its_category_even_inside_the_window(
 
 
 @pytest.mark.parametrize(
+    ("wrote_ms_ago", "expected"),
+    [
+        pytest.param(MINUTE_MS, "free_customer_service", id="inside-the-window"),
+        pytest.param(WINDOW_MS, "regular", id="outside"),
+    ],
+)
+def test_until_october_2026_a_notice_inside_the_window_was_free(
+    wrote_ms_ago: int, expected: str
+) -> None:
+    world, ana = a_world()
+    now_ms = SERVICE_BILLED_FROM_MS - 1
+    world.hear(SOL.id, ana.id, Text("hola"), now_ms=now_ms - wrote_ms_ago)
+    notice = Notice("retomar_atencion", "es_CL", "utility", "¿Seguimos?")
+
+    paid = price(world, now_ms, Send(content=notice, phone=ANA))
+
+    assert paid is not None
+    assert paid.type == expected
+
+
+def test_a_number_may_have_fewer_free_messages() -> None:
+    world, ana = a_world()
+    world.hear(SOL.id, ana.id, Text("hola"), now_ms=NOW_MS)
+    world.change_number(SOL.id, free_service=2)
+
+    assert [price(world, NOW_MS) for _ in range(3)] == [FREE, FREE, BILLED]
+
+
+def test_what_arrives_is_billed_once_and_what_fails_is_not() -> None:
+    world, ana = a_world()
+    world.change_number(SOL.id, free_service=0)
+    world.hear(SOL.id, ana.id, Text("hola"), now_ms=NOW_MS)
+    first, second, third, fourth = (
+        world.accept(SOL.id, HELLO, now_ms=NOW_MS).message.wamid for _ in range(4)
+    )
+    for wamid in (first, second, third, fourth):
+        world.mark(wamid, "sent", now_ms=NOW_MS)
+    for status in ("delivered", "delivered", "read"):
+        world.mark(first, status, now_ms=NOW_MS)
+    world.mark(second, "read", now_ms=NOW_MS)
+    world.mark(third, "failed", now_ms=NOW_MS, code=131026)
+
+    [billed] = world.bill()
+
+    assert (billed.number, billed.category, billed.type) == (SOL.id, "service", "regular")
+    assert billed.messages == 2
+
+
+@pytest.mark.parametrize(
     ("after_ms", "expected"),
     [
         pytest.param(FREE_ENTRY_MS - 1, "free_entry_point", id="last-instant"),

@@ -1,0 +1,1 @@
+"""What messages cost: price cards, the meter, the firms' budgets, the bill."""
