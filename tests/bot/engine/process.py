@@ -19,7 +19,7 @@ from tests.bot.engine.errand import errand_book
 from tests.bot.engine.outside import Directory, Meta, Outside, Works
 from tests.bot.engine.still import Gate
 from tests.bot.engine.store import SHARDS
-from tests.handlers.whatsapp.doubles import TICKETS, Counts, NoUploads
+from tests.handlers.whatsapp.doubles import TICKETS, Counts, NoUploads, Purse
 
 SHOWN: Final = 6  # most items that a holder sees at once
 SINGLE: Final = frozenset(("wa", "works"))
@@ -65,6 +65,7 @@ class Process:
             meter=Counts(),
             jitter=lambda: 0.0,
             uploads=NoUploads(),
+            budget=Purse(),
             forms=FormTokens(TICKETS, directory=directory, answered=()),
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
