@@ -438,7 +438,7 @@ def _machine() -> str:
         .split(" sha=")[0]
         for binary in (valkey_binary(), postgres_binaries() / "postgres")
     )
-    return f"{platform.system()} {platform.release()}, {cores} cores, Python {platform.python_version()}, {versions}."
+    return f"{platform.system()} {platform.release().split('-')[0]}, {cores} cores, Python {platform.python_version()}, {versions}."
 
 
 def main() -> None:
