@@ -60,6 +60,9 @@ class Phonebook:
     def token(self, channel: ChannelId) -> str:
         return self.tokens.get(channel, "")
 
+    def siblings(self, channel: Channel) -> list[Channel]:
+        return [channel, *(other for other in self.channels.values() if other.id != channel.id)]
+
     def form_keys(self, channel: ChannelId) -> str:
         return self.keys.get(channel, "")
 
