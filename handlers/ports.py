@@ -20,6 +20,7 @@ from flows.values.ids import (
     TenantId,
     Wamid,
 )
+from flows.window import Category
 from handlers.events import Event, Sender
 from handlers.journal import Record, StatusSeen
 
@@ -45,6 +46,21 @@ class Channel(Struct, frozen=True, omit_defaults=True):
     """Messages a second that Meta lets this number send: 80, up to 1,000 after an upgrade."""
 
 
+class Template(Struct, frozen=True, omit_defaults=True):
+    """One template of a WABA in one language, as Meta said last."""
+
+    name: str
+    locale: str
+    """As Meta writes it: es_CL, en."""
+    status: str
+    """APPROVED, PAUSED, REJECTED, DISABLED, PENDING …: it may be sent if and only if it is APPROVED."""
+    category: Category
+    quality: str = "UNKNOWN"
+    """GREEN, YELLOW, RED or UNKNOWN."""
+    parameters: tuple[str, ...] = ()
+    """Names of the body's parameters, in order; positional ones are named `1`, `2` …"""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One message as heard, before it is known whose conversation it belongs to."""
@@ -65,6 +81,37 @@ class Directory(Protocol):
 
     def token(self, channel: ChannelId) -> str:
         """The Graph token of a channel; empty when none was given."""
+        ...
+
+    def channels_of(self, account: str) -> tuple[Channel, ...]:
+        """The channels of a WABA or, if it is the id of one, of a Meta portfolio; of all firms that share it."""
+        ...
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        """A template as it stands with the channel's WABA; None when Meta has not told us of it."""
+        ...
+
+    def is_held(self, channel: ChannelId) -> str:
+        """Why nothing may be sent on the channel now, one word; empty if it may."""
+        ...
+
+
+class Alerts(Protocol):
+    """What somebody has to look at: the operator, or the firm."""
+
+    async def raise_(
+        self, tenant: TenantId, channel: ChannelId | None, kind: str, about: str
+    ) -> None:
+        """Say so, durably; the same one once until it is settled. Never waits for PostgreSQL.
+
+        Args:
+            channel: None if it is about the firm as a whole.
+            kind: one word of a closed vocabulary.
+            about: which one, e.g. the name of a template. No personal data.
+
+        Raises:
+            StoreDownError: it may not be durable.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, FileId, TenantId
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, StoreDownError
+from handlers.ports import Arrival, Channel, StoreDownError, Template
 from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
 
@@ -30,6 +30,8 @@ class Phonebook:
             )
         }
         self.tokens = {CHANNEL: TOKEN}
+        self.templates: dict[tuple[str, str], Template] = {}
+        self.held: dict[ChannelId, str] = {}
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None:
         found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
@@ -43,6 +45,17 @@ class Phonebook:
 
     def token(self, channel: ChannelId) -> str:
         return self.tokens.get(channel, "")
+
+    def channels_of(self, account: str) -> tuple[Channel, ...]:
+        return tuple(
+            c for c in self.channels.values() if account in {c.waba_id, c.portfolio_id} - {""}
+        )
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        return self.templates.get((name, locale))
+
+    def is_held(self, channel: ChannelId) -> str:
+        return self.held.get(channel, "")
 
 
 class Ear:

@@ -1,0 +1,53 @@
+"""The health of a channel is changed step by step, and read as it stands."""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from bot.people.channels import list_channels
+from bot.people.health import change_health, get_health, set_throughput
+from bot.store.database import Database
+from handlers.whatsapp.health import Health
+from tests.bot.people.conftest import BAKERY_CHANNEL
+
+NOW = 1_795_000_000_000
+
+
+async def test_a_channel_of_which_nothing_was_heard_is_well(bakery: Database) -> None:
+    assert await get_health(bakery, BAKERY_CHANNEL) == Health()
+
+
+async def test_a_change_tells_before_and_after(bakery: Database) -> None:
+    ill = Health(
+        holds=("token",),
+        limits=("spam_limit",),
+        quality="RED",
+        tier="TIER_2K",
+        name_status="DECLINED",
+        token_kind="USER",
+        token_expires_at=NOW + 1,
+        checked_at=NOW,
+    )
+
+    assert await change_health(bakery, BAKERY_CHANNEL, lambda _: ill, at=NOW) == (Health(), ill)
+    assert await get_health(bakery, BAKERY_CHANNEL) == ill
+
+
+async def test_changes_at_once_do_not_overwrite_each_other(bakery: Database) -> None:
+    await asyncio.gather(
+        change_health(bakery, BAKERY_CHANNEL, lambda health: health.held("payment"), at=NOW),
+        change_health(bakery, BAKERY_CHANNEL, lambda health: health.held("token"), at=NOW),
+        change_health(
+            bakery, BAKERY_CHANNEL, lambda health: replace(health, quality="RED"), at=NOW
+        ),
+    )
+
+    health = await get_health(bakery, BAKERY_CHANNEL)
+    assert health == Health(holds=("token", "payment"), quality="RED")
+
+
+async def test_an_upgrade_is_written_to_the_channel(bakery: Database) -> None:
+    await set_throughput(bakery, BAKERY_CHANNEL, 1000)
+
+    [sealed] = await list_channels(bakery)
+    assert sealed.channel.throughput == 1000
