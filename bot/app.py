@@ -17,6 +17,7 @@ from aiohttp import web
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, running_stores
+from bot.engine.care import LaneCare
 from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
 from bot.engine.journal import PARTS as JOURNAL_PARTS
@@ -34,6 +35,7 @@ from bot.media.links import Links
 from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
+from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
 from bot.settings import Settings
 from bot.store.database import Database
@@ -48,6 +50,7 @@ from flows.dialog.advance import Book
 from handlers.desk.serve import Desk
 from handlers.outside import Outside
 from handlers.ports import Handler
+from handlers.whatsapp.care import WhatsAppCare
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.http import Origin
 from handlers.whatsapp.media import MediaFetcher
@@ -164,11 +167,13 @@ async def running(
             Outside.open(trusted=frozenset((settings.graph_url,)))
         )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
+        care = LaneCare(lanes, bell, directory, clock=clock)
         sender = WhatsAppSender(
             graph,
             directory=directory,
             limits=Limits(wire, clock=clock),
             intake=health_of_intake,
+            care=care,
             clock=clock,
             meter=metrics,
             jitter=random.random,
@@ -186,6 +191,14 @@ async def running(
             jitter=random.random,
         )
         handlers: list[Handler] = [sender, fetcher, Desk(clock)]
+        caretaker = WhatsAppCare(
+            graph,
+            directory=directory,
+            book=PostgresCareBook(database, wire, box, directory),
+            care=care,
+            clock=clock,
+            meter=metrics,
+        )
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -195,7 +208,7 @@ async def running(
             carriers,
             clock=clock,
             metrics=metrics,
-            single=frozenset(handler.kind for handler in handlers),
+            single=frozenset(handler.kind for handler in (*handlers, caretaker)),
         )
         works = role in ("all", "worker")
         if works:
@@ -207,7 +220,7 @@ async def running(
                 firm_of=directory.firm,
                 room=lambda: min(runner.room(handler.kind) for handler in handlers),
             )
-            for handler in handlers:
+            for handler in (*handlers, caretaker):
                 carriers[handler.kind] = Service(lanes, handler, clock=clock, metrics=metrics)
 
         # ------------------------------------------------------- the web
@@ -218,7 +231,7 @@ async def running(
         )
         app = web.Application(client_max_size=BODY_MAX)
         app.add_routes(health.routes())
-        app.add_routes([metrics_route(metrics, lambda: _look(lanes, metrics))])
+        app.add_routes([metrics_route(metrics, lambda: _look(lanes, directory, metrics))])
         app.add_routes([media_route(library)])
         hears = role in ("all", "web")
         posts: list[Post] = []
@@ -238,6 +251,7 @@ async def running(
                 verify_token=settings.verify_token,
                 directory=directory,
                 intake=intake,
+                care=care,
                 meter=metrics,
             )
             app.add_routes(webhook.routes())
@@ -249,6 +263,9 @@ async def running(
             owned: list[asyncio.Task[object]] = [tasks.create_task(_forever(directory.run()))]
             if works:
                 owned.append(tasks.create_task(_forever(runner.run())))
+                owned.append(
+                    tasks.create_task(_forever(care.run(Rota(wire, "care"), random.random)))
+                )
                 for part, rota in enumerate(rotas):
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
                 owned.append(tasks.create_task(_forever(retention.run())))
@@ -362,8 +379,9 @@ async def _ping(database: Database) -> None:
         await connection.fetchval("SELECT 1")
 
 
-async def _look(lanes: Lanes, metrics: Metrics) -> None:
+async def _look(lanes: Lanes, directory: Directory, metrics: Metrics) -> None:
     """What only the store knows, for /metrics; when it does not answer, the last figures stay."""
+    metrics.show_alerts(directory.open_alerts())
     with contextlib.suppress(StoreLostError):
         depths = await lanes.depths()
         for kind, depth in depths.kinds.items():

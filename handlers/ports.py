@@ -21,6 +21,7 @@ from flows.values.ids import (
     Wamid,
 )
 from flows.window import Category
+from handlers.care import Change
 from handlers.events import Event, Sender
 from handlers.journal import Record, StatusSeen
 
@@ -59,6 +60,34 @@ class Template(Struct, frozen=True, omit_defaults=True):
     """GREEN, YELLOW, RED or UNKNOWN."""
     parameters: tuple[str, ...] = ()
     """Names of the body's parameters, in order; positional ones are named `1`, `2` …"""
+
+
+class Care(Protocol):
+    """Whatever befalls numbers and accounts, durable until somebody has taken care of it. Never waits for PostgreSQL."""
+
+    async def hear(self, changes: Sequence[Change]) -> None:
+        """Keep what Meta says, each change once.
+
+        Raises:
+            StoreDownError: something may not be durable; nothing may be acknowledged.
+        """
+        ...
+
+    async def trouble(self, channel: ChannelId, fault: str, code: int) -> None:
+        """Meta refuses what we send, and somebody has to mend it. Told again within a minute, it is not kept again.
+
+        Raises:
+            StoreDownError: it may not be durable.
+        """
+        ...
+
+    async def recovered(self, channel: ChannelId) -> None:
+        """Meta took a message on a channel that is held. Raises as `trouble`."""
+        ...
+
+    async def examine(self, channel: Channel) -> None:
+        """Ask Meta about it soon. Raises as `trouble`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Alert:
     """None: of the firm as a whole."""
     kind: str
     about: str
+    detail: str
     first_at: datetime
     last_at: datetime
     times: int
@@ -34,20 +35,24 @@ async def raise_alert(
     kind: str,
     about: str,
     *,
+    detail: str = "",
     at: int,
 ) -> bool:
     """Open an alert, or count it when it is open; answers whether it is new.
 
     Args:
+        detail: why, in words of Meta's; another one makes no other alert.
         at: ms since the epoch.
     """
     async with database.tenant(tenant) as connection:
         new: bool = await connection.fetchval(
             """
-            INSERT INTO smarterbot.alerts AS a (tenant_id, id, channel_id, kind, about, first_at, last_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $6)
+            INSERT INTO smarterbot.alerts AS a (
+              tenant_id, id, channel_id, kind, about, detail, first_at, last_at
+            ) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
             ON CONFLICT (tenant_id, channel_id, kind, about) WHERE settled_at IS NULL
-            DO UPDATE SET times = a.times + 1, last_at = greatest(a.last_at, excluded.last_at)
+            DO UPDATE SET times = a.times + 1, last_at = greatest(a.last_at, excluded.last_at),
+              detail = coalesce(nullif(excluded.detail, ''), a.detail)
             RETURNING xmax = 0
             """,
             tenant,
@@ -55,6 +60,7 @@ async def raise_alert(
             channel,
             kind,
             about,
+            detail,
             datetime.fromtimestamp(at / 1000, UTC),
         )
     return new
@@ -145,6 +151,7 @@ def _alert_of(row: asyncpg.Record) -> Alert:
         channel=None if channel is None else ChannelId(str(channel)),
         kind=row["kind"],
         about=row["about"],
+        detail=row["detail"],
         first_at=row["first_at"],
         last_at=row["last_at"],
         times=row["times"],

@@ -10,6 +10,7 @@ HOLDS: Final = (
     "account_deleted",
     "account_disabled",
     "account_locked",
+    "account_restricted",
     "app_removed",
     "token",
     "permission",

@@ -14,9 +14,13 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from flows.values.ids import ChannelId
+from handlers.care import Change
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, Directory, Intake, StoreDownError
+from handlers.ports import Arrival, Care, Channel, Directory, Intake, StoreDownError
+from handlers.whatsapp.changes import channels_meant
 from handlers.whatsapp.codec import MalformedError, Notice, Webhook, parse
+from handlers.whatsapp.faults import fault_of
 from handlers.whatsapp.meter import Meter
 
 PATH: Final = "/webhooks/whatsapp"
@@ -63,6 +67,7 @@ class WhatsAppWebhook:
         verify_token: str,
         directory: Directory,
         intake: Intake,
+        care: Care,
         meter: Meter,
     ) -> None:
         """`app_secrets`: of the Meta app; two while one is being replaced. None of them may be empty."""
@@ -72,6 +77,7 @@ class WhatsAppWebhook:
         self._verify_token = verify_token.encode()
         self._directory = directory
         self._intake = intake
+        self._care = care
         self._meter = meter
         self._refused: dict[str, float] = {}
         """When a refusal of each kind was last logged."""
@@ -147,11 +153,15 @@ class WhatsAppWebhook:
         arrivals, statuses = self._resolve(webhook)
         if webhook.notices:
             self._notice(webhook.notices)
-        if arrivals or statuses:
-            try:
+        try:
+            if arrivals or statuses:
                 await self._intake.hear(arrivals, statuses)
-            except StoreDownError:
-                return self._refuse(503, "store_down")
+            if webhook.changes and (changes := self._ours(webhook.changes)):
+                await self._care.hear(changes)
+            for channel, code in self._troubles(webhook):
+                await self._care.trouble(channel, fault_of(code).name, code)
+        except StoreDownError:
+            return self._refuse(503, "store_down")
         return 200
 
     async def _read(self, request: web.Request) -> bytes:
@@ -217,6 +227,25 @@ class WhatsAppWebhook:
             if (channel := channel_of(status.phone_number_id)) is not None
         ]
         return arrivals, statuses
+
+    def _ours(self, changes: list[Change]) -> list[Change]:
+        """Those of an account in the directory; the others are counted, and passed over."""
+        ours = [change for change in changes if channels_meant(self._directory, change)]
+        strange = len(changes) - len(ours)
+        for _ in range(strange):
+            self._meter.count("whatsapp_unknown_account")
+        if strange:
+            log.warning("whatsapp.unknown_account", changes=strange)
+        return ours
+
+    def _troubles(self, webhook: Webhook) -> set[tuple[ChannelId, int]]:
+        """Failures that somebody has to mend: (the channel, Meta's code)."""
+        return {
+            (channel.id, status.code)
+            for status in webhook.statuses
+            if status.status == "failed" and fault_of(status.code).alert
+            if (channel := self._directory.channel_by_number(status.phone_number_id)) is not None
+        }
 
     def _notice(self, notices: list[Notice]) -> None:
         for n, notice in enumerate(notices):

@@ -44,6 +44,7 @@ CREATE TABLE smarterbot.alerts (
   channel_id uuid,  -- NULL: of the firm as a whole
   kind text NOT NULL,
   about text NOT NULL,  -- names of templates, words of Meta's; nothing of a person
+  detail text NOT NULL DEFAULT '',  -- as it was told last: why, from what to what
   first_at timestamptz NOT NULL,
   last_at timestamptz NOT NULL,
   times bigint NOT NULL DEFAULT 1,

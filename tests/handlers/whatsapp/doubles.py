@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, FileId, TenantId
+from handlers.care import Change
 from handlers.journal import StatusSeen
 from handlers.ports import Arrival, Channel, StoreDownError, Template
 from handlers.whatsapp.uploads import UnfitError, Uploads
@@ -86,6 +87,37 @@ class Ear:
             self.messages.setdefault(arrival.heard.id, arrival)
         for status in statuses:
             self.statuses.setdefault((status.wamid, status.status), status)
+
+
+class Carer:
+    """Care that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.troubles: list[tuple[ChannelId, str, int]] = []
+        self.recoveries: list[ChannelId] = []
+        self.examined: list[ChannelId] = []
+        self.down = False
+
+    async def hear(self, changes: Sequence[Change]) -> None:
+        self._check()
+        self.changes += changes
+
+    async def trouble(self, channel: ChannelId, fault: str, code: int) -> None:
+        self._check()
+        self.troubles.append((channel, fault, code))
+
+    async def recovered(self, channel: ChannelId) -> None:
+        self._check()
+        self.recoveries.append(channel)
+
+    async def examine(self, channel: Channel) -> None:
+        self._check()
+        self.examined.append(channel.id)
+
+    def _check(self) -> None:
+        if self.down:
+            raise StoreDownError("down")
 
 
 class Counts:

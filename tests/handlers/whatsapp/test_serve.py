@@ -29,6 +29,7 @@ from tests.handlers.whatsapp.doubles import (
     CHANNEL,
     TENANT,
     Bucket,
+    Carer,
     Counts,
     Health,
     NoUploads,
@@ -113,6 +114,7 @@ class Desk:
     bucket: Bucket
     health: Health
     counts: Counts
+    carer: Carer = field(default_factory=Carer)
     spread: list[float] = field(default_factory=lambda: [0.0])
 
     async def serves(self, item: Item) -> Outcome:
@@ -127,18 +129,19 @@ class Desk:
 
 def furnish(graph: Graph, stub: GraphStub) -> Desk:
     watch, phonebook, bucket = Watch(), Phonebook(), Bucket()
-    health, counts, spread = Health(), Counts(), [0.0]
+    health, counts, spread, carer = Health(), Counts(), [0.0], Carer()
     sender = WhatsAppSender(
         graph,
         directory=phonebook,
         limits=bucket,
         intake=health,
+        care=carer,
         clock=watch,
         meter=counts,
         jitter=lambda: spread[0],
         uploads=NoUploads(),
     )
-    return Desk(sender, stub, watch, phonebook, bucket, health, counts, spread)
+    return Desk(sender, stub, watch, phonebook, bucket, health, counts, carer, spread)
 
 
 @pytest.fixture
