@@ -25,7 +25,7 @@ _ID: Final = re.compile(r"[0-9]{1,32}")
 _Object = Mapping[str, object]
 
 
-class TemplateNews(Struct, frozen=True, omit_defaults=True):
+class TemplateNews(Struct, frozen=True, tag=True, omit_defaults=True):
     """Something has become of a template."""
 
     name: str
@@ -42,7 +42,7 @@ class TemplateNews(Struct, frozen=True, omit_defaults=True):
     """Whether it has changed in more than the webhook tells."""
 
 
-class NumberNews(Struct, frozen=True, omit_defaults=True):
+class NumberNews(Struct, frozen=True, tag=True, omit_defaults=True):
     """Something has become of a number."""
 
     phone: str = ""
@@ -59,7 +59,7 @@ class NumberNews(Struct, frozen=True, omit_defaults=True):
     asks: bool = True
 
 
-class AccountNews(Struct, frozen=True, omit_defaults=True):
+class AccountNews(Struct, frozen=True, tag=True, omit_defaults=True):
     """Something has become of an account, and so of each of its numbers."""
 
     holds: tuple[str, ...] = ()
@@ -74,11 +74,11 @@ class AccountNews(Struct, frozen=True, omit_defaults=True):
     asks: bool = True
 
 
-class Nothing(Struct, frozen=True):
+class Nothing(Struct, frozen=True, tag=True):
     """It changes nothing of ours; it is counted."""
 
 
-class Ask(Struct, frozen=True):
+class Ask(Struct, frozen=True, tag=True):
     """It could not be read, or says that more has changed than it tells."""
 
 
