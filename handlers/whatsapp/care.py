@@ -48,6 +48,9 @@ from handlers.whatsapp.throughput import STANDARD, UPGRADED, per_s_of
 
 BOOK_DOWN_MS: Final = 5_000  # PostgreSQL comes back; what Meta said waits
 BACKOFF_MS: Final = 2_000
+SKEW_MS: Final = (
+    60_000  # Meta's clock and ours differ: what it told lately counts more than what it listed
+)
 TRIES_MAX: Final = 6  # then the next round asks again: two minutes of trying are enough
 
 # Faults of ours that keep a number from sending, or from beginning to: words of `health.py`.
@@ -127,8 +130,8 @@ class WhatsAppCare:
             return
         news = read(change)
         self._meter.count("care_change", type(news).__name__)
-        # Without a time of Meta's, it is news of now.
-        at = change.at * 1000 or self._clock.now_ms()
+        # Meta tells whole seconds: it may be as late as the end of this one. Without a time, it is news of now.
+        at = change.at * 1000 + 999 if change.at else self._clock.now_ms()
         asks = await self._take_over(news, channels, at=at)
         if not isinstance(news, Nothing | Ask):
             await self._book.publish()
@@ -269,7 +272,7 @@ class WhatsAppCare:
                 await self._book.publish()
                 why = error.fault.name if isinstance(error, GraphFault) else "unreachable"
                 return self._later(channel, tries, why)
-            await self._sync(channel, templates_of(listed), as_of=now)
+            await self._sync(channel, templates_of(listed), as_of=now - SKEW_MS)
         await self._book.change_health(
             channel, lambda health: replace(health, checked_at=now), at=now
         )

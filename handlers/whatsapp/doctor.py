@@ -167,6 +167,8 @@ def _of_token(
     """Meta lets not every token be looked at: of such a one nothing is found."""
     findings = []
     scopes = token.get("scopes")
+    if token.get("is_valid") is False:
+        return [TOKEN]
     if isinstance(scopes, list) and scopes and not all(scope in scopes for scope in SCOPES):
         findings.append(TOKEN_SCOPE)
     if kind == "USER":

@@ -34,7 +34,7 @@ class Standing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name_status: str = "APPROVED"
     verified: str = "VERIFIED"
     registered: bool = True
-    pin: str = ""
+    pin: str = "123456"
     """Two-step verification; empty: none was set."""
     subscribed: bool = True
     """Whether the account's webhooks come to the bot's app."""
@@ -44,6 +44,8 @@ class Standing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """It may answer, and not write first."""
     unpaid: bool = False
     """Meta cannot charge."""
+    away: bool = False
+    """Whatever is asked about accounts is answered by a page of a gateway, with 502."""
     token_valid: bool = True
     token_kind: str = "SYSTEM_USER"  # noqa: S105  a kind of token
     token_expires_at: int = 0

@@ -10,10 +10,12 @@ from typing import Final
 from aiohttp import web
 
 from handlers.ports import Clock
+from handlers.whatsapp.emulator.accounts import Accounts
 from handlers.whatsapp.emulator.control import Control, OnShift
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Feed
 from handlers.whatsapp.emulator.graph import Graph
+from handlers.whatsapp.emulator.graph_accounts import GraphAccounts
 from handlers.whatsapp.emulator.graph_media import GraphMedia
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Pace, Phones
@@ -108,10 +110,12 @@ class Emulator:
             pace=pace,
             witness=witness,
         )
+        self.accounts = Accounts(self.world, clock=clock, post=self._webhooks.put_raw)
         self._graph = Graph(
             world=self.world,
             phones=self.phones,
             media=self.media,
+            accounts=self.accounts,
             faults=self.faults,
             clock=clock,
             waits=self._waits,
@@ -119,6 +123,9 @@ class Emulator:
         )
         self._graph_media = GraphMedia(
             world=self.world, media=self.media, faults=self.faults, clock=clock, waits=self._waits
+        )
+        self._graph_accounts = GraphAccounts(
+            world=self.world, accounts=self.accounts, faults=self.faults
         )
         self._control = Control(
             world=self.world,
@@ -130,6 +137,7 @@ class Emulator:
             waits=self._waits,
             chores=self._chores,
             media=self.media,
+            accounts=self.accounts,
             on_shift=on_shift,
         )
 
@@ -149,7 +157,9 @@ class Emulator:
 
     def mount_graph(self, app: web.Application) -> None:
         """Only what the bot needs: nobody else can have anything signed, or look on."""
-        app.add_routes([*self._graph_media.routes(), *self._graph.routes()])
+        app.add_routes(
+            [*self._graph_media.routes(), *self._graph.routes(), *self._graph_accounts.routes()]
+        )
         app.cleanup_ctx.append(self._life)
 
     def application(self) -> web.Application:

@@ -638,3 +638,48 @@ async def test_closing_gives_up_what_is_under_way(desk: Desk) -> None:
     await desk.sender.close()
 
     assert desk.sender._receipts == set()
+
+
+# ------------------------------------------------------------------ what somebody has to mend
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        pytest.param(190, [(CHANNEL, "token", 190)], id="token"),
+        pytest.param(131042, [(CHANNEL, "payment", 131042)], id="payment"),
+        pytest.param(131031, [(CHANNEL, "account_locked", 131031)], id="locked"),
+        pytest.param(368, [(CHANNEL, "account_locked", 368)], id="policy"),
+        pytest.param(131048, [(CHANNEL, "spam_limit", 131048)], id="spam"),
+        pytest.param(132015, [(CHANNEL, "template_paused", 132015)], id="template"),
+        pytest.param(131056, [], id="pair"),
+        pytest.param(131026, [], id="undeliverable"),
+    ],
+)
+async def test_a_refusal_that_somebody_has_to_mend_is_told(
+    desk: Desk, code: int, told: list[tuple[ChannelId, str, int]]
+) -> None:
+    desk.stub.script.append(refuses(code))
+
+    await desk.sends()
+
+    assert desk.carer.troubles == told
+
+
+async def test_what_becomes_of_a_message_does_not_depend_on_that(desk: Desk) -> None:
+    desk.carer.down = True
+    desk.phonebook.held[CHANNEL] = "payment"
+    desk.stub.script.append(refuses(131048))
+
+    assert await desk.sends() == refused("spam_limit", code=131048)
+    assert await desk.sends() == sent()
+
+
+async def test_a_message_that_is_taken_on_a_held_number_is_told(desk: Desk) -> None:
+    await desk.sends()
+    before = list(desk.carer.recoveries)
+    desk.phonebook.held[CHANNEL] = "payment"
+
+    await desk.sends()
+
+    assert (before, desk.carer.recoveries) == ([], [CHANNEL])
