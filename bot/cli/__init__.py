@@ -6,7 +6,18 @@ from typing import NoReturn
 import asyncpg
 import typer
 
-from bot.cli import channel, conversation, flows, lanes, loadtest, serve, tenant
+from bot.cli import (
+    alerts,
+    channel,
+    channel_care,
+    conversation,
+    flows,
+    lanes,
+    loadtest,
+    serve,
+    template,
+    tenant,
+)
 from bot.cli.migrate import migrate_schema
 from bot.cli.output import USAGE_EXIT, FieldError
 from bot.embedded.process import EmbeddedError
@@ -25,6 +36,12 @@ app = typer.Typer(
 )
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(channel.app, name="channel")
+channel.app.command("doctor")(channel_care.doctor)
+channel.app.command("subscribe")(channel_care.subscribe)
+channel.app.command("register")(channel_care.register)
+channel.app.command("deregister")(channel_care.deregister)
+app.add_typer(template.app, name="template")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(flows.app, name="flows")
 app.add_typer(lanes.app, name="lanes")

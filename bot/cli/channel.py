@@ -16,6 +16,7 @@ from bot.people.channels import (
     set_token,
 )
 from bot.people.errors import UnknownError
+from bot.people.registrations import reseal_pin
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
 from flows.values.ids import ChannelId, TenantId
@@ -131,10 +132,12 @@ def token(
 
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
-    """Seal every token with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
+    """Seal every token and PIN with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
 
     async def work(session: Session) -> int:
         changed = await reseal_tokens(session.database, session.box)
+        for sealed in await list_channels(session.database):
+            changed += await reseal_pin(session.database, session.box, sealed.channel)
         await session.publish()
         return changed
 
@@ -142,7 +145,7 @@ def reseal(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"resealed": changed})
     else:
-        print_line(f"{changed} tokens were sealed anew")
+        print_line(f"{changed} tokens and PINs were sealed anew")
 
 
 def _check(channel: Channel) -> None:

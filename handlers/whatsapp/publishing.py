@@ -74,7 +74,7 @@ async def carry_out(
         answer = await graph.request("POST", f"{waba_id}/message_templates", token, _encode(body))
         return _text(answer, "status") or "PENDING"
     body = creation(planned.name, planned.locale, file)
-    edit = {key: body[key] for key in ("components", "parameter_format") if key in body}
+    edit: Json = {key: body[key] for key in ("components", "parameter_format") if key in body}
     if "category" in planned.differs:
         edit["category"] = body["category"]
     await graph.request("POST", planned.id, token, _encode(edit))
