@@ -182,7 +182,7 @@ def _word_problems(template: TemplateFile) -> Iterator[str]:
     found = template.parameters
     if sorted(found) != sorted(template.placeholders):
         yield f"placeholders: the body has {', '.join(found) or 'none'}"
-    if len(VARIABLE.sub("", body).split()) <= WORDS_PER_PLACEHOLDER * len(found):
+    if len(re.findall(r"\w+", VARIABLE.sub("", body))) <= WORDS_PER_PLACEHOLDER * len(found):
         yield "body: has too few words for its placeholders"
     longest = len(VARIABLE.sub("", body))
     for name, placeholder in template.placeholders.items():

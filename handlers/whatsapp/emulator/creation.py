@@ -182,7 +182,7 @@ def _check_variables(text: str, part: JSON, shape: str, what: str) -> None:
         raise _invalid(f"{what}: a variable cannot stand at its beginning or end")
     if re.search(r"\}\}\s*\{\{", text):
         raise _invalid(f"{what}: variables cannot stand side by side")
-    words = len(VARIABLE.sub("", text).split())
+    words = len(re.findall(r"\w+", VARIABLE.sub("", text)))
     if words <= WORDS_PER_VARIABLE * len(variables_of(text)):
         raise _invalid(f"{what}: too many variables for its length")
     _check_examples(text, part, shape, what)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from tests.bot.cli.conftest import KEYS, Command
 from tests.bot.cli.meta import NUMBER, Meta
 
 
-def problems(answer: object) -> list[str]:
-    [each] = answer  # type: ignore[misc]  # JSON
+def problems(answer: Any) -> list[str]:
+    [each] = answer
     return [finding["problem"] for finding in each["findings"]]
 
 
@@ -65,12 +66,21 @@ def test_what_is_wrong_is_said_with_its_mend(
 ) -> None:
     meta.stands(**standing)
 
-    for_programs = smarterbot("channel", "doctor", "--json")
-    for_people = smarterbot("channel", "doctor")
+    answer = smarterbot("channel", "doctor", "--json")
 
-    assert (problems(for_programs.json), for_programs.code, for_people.code) == (found, code, code)
-    [each] = for_programs.json
-    assert all(finding["mend"] in for_people.out for finding in each["findings"])
+    assert (problems(answer.json), answer.code) == (found, code)
+    [each] = answer.json
+    assert all(finding["mend"] for finding in each["findings"])
+
+
+def test_people_read_how_to_mend_it(smarterbot: Command, meta: Meta, channel: str) -> None:
+    meta.stands(subscribed=False, unpaid=True)
+
+    answer = smarterbot("channel", "doctor")
+
+    assert answer.code == 1
+    assert "✗ health_blocked (BUSINESS 141006): see the number's status" in answer.out
+    assert "✗ not_subscribed: its webhooks do not come to us" in answer.out
 
 
 def test_a_number_without_a_token_needs_one(smarterbot: Command, meta: Meta) -> None:
@@ -148,18 +158,6 @@ def test_a_wrong_pin_is_refused_and_not_kept(
     assert answer.code == 1
     assert "133005" in answer.error
     assert pin_of(postgres.app) == ""
-
-
-def test_the_eleventh_try_within_three_days_does_not_reach_meta(
-    smarterbot: Command, meta: Meta, channel: str
-) -> None:
-    for _ in range(10):
-        smarterbot("channel", "register", channel, stdin="123456")
-
-    answer = smarterbot("channel", "register", channel, stdin="123456")
-
-    assert answer.code == 1
-    assert "10 registrations of a number in 72 hours: try again after" in answer.error
 
 
 def test_a_pin_has_six_digits(smarterbot: Command, channel: str) -> None:
