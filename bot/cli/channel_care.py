@@ -20,10 +20,9 @@ from bot.people.health import get_health
 from bot.people.registrations import count_try, keep_pin, read_pin
 from handlers.ports import Channel
 from handlers.whatsapp.client import Graph
-from handlers.whatsapp.doctor import TOKEN, Report, examine
+from handlers.whatsapp.doctor import Report, examine
 from handlers.whatsapp.errors import GraphError, GraphFault
 from handlers.whatsapp.health import Health
-from handlers.whatsapp.settings import ChannelSettings, SettingsError
 
 Id = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")]
 MaybeId = Annotated[
@@ -130,11 +129,7 @@ def deregister(channel: Id, *, dry_run: DryRun = False, as_json: AsJson = False)
 
 async def _examined(session: Session, graph: Graph, line: Line) -> Examined:
     channel = line.channel
-    try:
-        settings = ChannelSettings(channel.phone_number_id, channel.waba_id, line.token)
-        report = await examine(graph, settings, now_ms=Clock().now_ms())
-    except SettingsError:
-        report = Report((TOKEN,))
+    report = await examine(graph, channel, line.token, now_ms=Clock().now_ms())
     alerts = await list_alerts(session.database, channel.tenant, settled=False)
     return Examined(
         channel,

@@ -43,7 +43,6 @@ from handlers.whatsapp.errors import GraphError, GraphFault
 from handlers.whatsapp.health import HOLDS, Health
 from handlers.whatsapp.listing import list_templates, templates_of
 from handlers.whatsapp.meter import Meter
-from handlers.whatsapp.settings import ChannelSettings, SettingsError
 from handlers.whatsapp.throughput import STANDARD, UPGRADED, per_s_of
 
 BOOK_DOWN_MS: Final = 5_000  # PostgreSQL comes back; what Meta said waits
@@ -249,19 +248,10 @@ class WhatsAppCare:
         if known.checked_at >= examine.at:
             return Done()
         token = self._directory.token(channel.id)
-        try:
-            settings = ChannelSettings(channel.phone_number_id, channel.waba_id, token)
-        except SettingsError as error:
-            if not token:
-                return Done()  # a number that is being set up
-            log.warning("care.settings", channel=channel.id, field=error.field)
-            settings = None
+        if not token:
+            return Done()  # a number that is being set up
         now = self._clock.now_ms()
-        report = (
-            doctor.Report((doctor.TOKEN,))
-            if settings is None
-            else await doctor.examine(self._graph, settings, now_ms=now)
-        )
+        report = await doctor.examine(self._graph, channel, token, now_ms=now)
         if doctor.UNREACHABLE in report.findings or doctor.UNKNOWN in report.findings:
             return self._later(channel, tries, "unreachable")
         await self._diagnose(channel, report, round=examine.round, at=now)

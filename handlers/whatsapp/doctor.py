@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from handlers.ports import Channel
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.errors import GraphError, GraphFault
 from handlers.whatsapp.mends import mend_of
-from handlers.whatsapp.settings import ChannelSettings
 
 FIELDS: Final = "quality_rating,code_verification_status,name_status,health_status,throughput"
 # Not on every page of Meta's, so asked for apart: a field that went away must not spoil the rest.
@@ -81,9 +81,11 @@ class Report:
         return any(finding.blocks for finding in self.findings)
 
 
-async def examine(graph: Graph, settings: ChannelSettings, *, now_ms: int) -> Report:
+async def examine(graph: Graph, channel: Channel, token: str, *, now_ms: int) -> Report:
     """Ask Meta about the number, its account and its token. Changes nothing, and raises nothing."""
-    id, token = settings.phone_number_id, settings.token
+    id = channel.phone_number_id
+    if not (token.isascii() and token.isprintable()) or not token or " " in token:
+        return Report((TOKEN,))
     try:
         number = await graph.get(f"{id}?fields={FIELDS}", token)
     except GraphError as error:
@@ -98,7 +100,7 @@ async def examine(graph: Graph, settings: ChannelSettings, *, now_ms: int) -> Re
     findings = [*_of_number(facts), *_of_token(about_token, kind, expires_at, now_ms=now_ms)]
     complete = False
     try:
-        apps = await graph.get(f"{settings.waba_id}/subscribed_apps", token)
+        apps = await graph.get(f"{channel.waba_id}/subscribed_apps", token)
     except GraphError as error:
         findings.append(_of_error(error, missing=ACCOUNT))
     else:

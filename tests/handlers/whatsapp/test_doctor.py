@@ -6,10 +6,10 @@ import pytest
 
 from handlers.whatsapp import doctor
 from handlers.whatsapp.client import Graph
-from handlers.whatsapp.settings import ChannelSettings
+from tests.handlers.whatsapp.doubles import TOKEN, Phonebook
 from tests.handlers.whatsapp.graph_stub import Answer, GraphStub, graph_at, refuses, says
 
-SETTINGS = ChannelSettings("106540352242922", "102290129340398", token="EAAG" + "x" * 40)
+[CHANNEL] = Phonebook().channels.values()
 WELL = {
     "id": "106540352242922",
     "quality_rating": "GREEN",
@@ -38,7 +38,7 @@ def tells(**over: object) -> Answer:
 
 
 async def examined(graph: Graph) -> doctor.Report:
-    return await doctor.examine(graph, SETTINGS, now_ms=NOW)
+    return await doctor.examine(graph, CHANNEL, TOKEN, now_ms=NOW)
 
 
 async def test_a_healthy_number_has_no_findings(graph: Graph, stub: GraphStub) -> None:
@@ -170,3 +170,12 @@ async def test_without_a_network_meta_is_unreachable() -> None:
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         with graph_at(url) as graph:
             assert (await examined(graph)).findings == (doctor.UNREACHABLE,)
+
+
+@pytest.mark.parametrize("token", ["", "EAAG copied", "EAAG\n", "EAAGñ"])
+async def test_a_token_that_cannot_be_one_is_not_sent(
+    graph: Graph, stub: GraphStub, token: str
+) -> None:
+    report = await doctor.examine(graph, CHANNEL, token, now_ms=NOW)
+
+    assert report.findings == (doctor.TOKEN,)
