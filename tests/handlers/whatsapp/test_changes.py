@@ -65,6 +65,12 @@ def test_every_field_about_accounts_has_a_shape() -> None:
     assert set(_READERS) == FIELDS - OF_PEOPLE
 
 
+def test_every_field_is_explained() -> None:
+    table = (Path(__file__).parents[3] / "docs" / "whatsapp_accounts.md").read_text("utf-8")
+
+    assert [field for field in sorted(FIELDS) if f"`{field}`" not in table] == []
+
+
 def test_what_an_alert_asks_for_is_known_whatever_happens() -> None:
     assert all(mend.strip() for mend in MENDS.values())
 
