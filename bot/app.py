@@ -37,6 +37,7 @@ from bot.metrics import Metrics
 from bot.people.addresses import Addresses
 from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
+from bot.people.tickets import Tickets
 from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.keys import embedded_keys
@@ -52,6 +53,8 @@ from handlers.outside import Outside
 from handlers.ports import Handler
 from handlers.whatsapp.care import WhatsAppCare
 from handlers.whatsapp.client import Graph
+from handlers.whatsapp.form_tokens import FormTokens
+from handlers.whatsapp.forms import Forms
 from handlers.whatsapp.http import Origin
 from handlers.whatsapp.media import MediaFetcher
 from handlers.whatsapp.media_client import MediaClient
@@ -168,6 +171,8 @@ async def running(
         )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
         care = LaneCare(lanes, bell, directory, clock=clock)
+        tickets = Tickets(box)
+        form_tokens = FormTokens(tickets, directory=directory, answered=book.forms)
         sender = WhatsAppSender(
             graph,
             directory=directory,
@@ -178,6 +183,7 @@ async def running(
             meter=metrics,
             jitter=random.random,
             uploads=Uploads(media, library, clock=clock, meter=metrics),
+            forms=form_tokens,
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )
@@ -252,9 +258,19 @@ async def running(
                 directory=directory,
                 intake=intake,
                 care=care,
+                forms=form_tokens,
                 meter=metrics,
             )
-            app.add_routes(webhook.routes())
+            forms = Forms(
+                book.forms,
+                app_secrets=(settings.app_secret,),
+                directory=directory,
+                tickets=tickets,
+                words=book.words,
+                clock=clock,
+                meter=metrics,
+            )
+            app.add_routes([*webhook.routes(), *forms.routes()])
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
             extend(app, clock)

@@ -210,7 +210,8 @@ VARIABLES: Final = (
     Variable(
         "PUBLIC_URL",
         "",
-        "Address of this server as people's telephones reach it, e.g. https://bot.example: links to files begin with it. "
+        "Address of this server as people's telephones reach it, e.g. https://bot.example: links to files and the "
+        "endpoints of forms begin with it. "
         "Unset: http://HOST:PORT",
         _optional_web_url,
         "public_url",

@@ -5,6 +5,7 @@ from msgspec import Raw, Struct
 from flows.dialog.content import Content, Template
 from flows.dialog.events import Attachment
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
+from handlers.ports import FormTicket
 
 
 class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
@@ -31,6 +32,8 @@ class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
     """Never send again on doubt: one-time codes."""
     quotes: Wamid = Wamid("")
     """The message this one visibly answers."""
+    ticket: FormTicket | None = None
+    """Of the form that `content` opens, its name still missing: the sender seals it into the form's token."""
     reads: Wamid = Wamid("")
     """Mark everything up to this message as read, beside the sending: best effort, no waiting."""
 

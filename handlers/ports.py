@@ -12,6 +12,7 @@ from msgspec import Struct
 from flows.dialog.ctx import Firm
 from flows.dialog.events import Attachment, Heard, MediaKind
 from flows.values.ids import (
+    NO_CONVERSATION,
     ChannelId,
     ContactId,
     ConversationId,
@@ -97,6 +98,8 @@ class Arrival:
     channel: Channel
     sender: Sender
     heard: Heard
+    answers: ConversationId = NO_CONVERSATION
+    """The conversation that a form was opened in, as its ticket says. In any other its content counts for nothing."""
 
 
 class Directory(Protocol):
@@ -110,6 +113,10 @@ class Directory(Protocol):
 
     def token(self, channel: ChannelId) -> str:
         """The Graph token of a channel; empty when none was given."""
+        ...
+
+    def form_keys(self, channel: ChannelId) -> str:
+        """The private keys that a channel's forms are read with, as PEM; empty when there is none."""
         ...
 
     def channels_of(self, account: str) -> tuple[Channel, ...]:
@@ -141,6 +148,9 @@ class Alerts(Protocol):
         Raises:
             StoreDownError: it may not be durable.
         """
+
+    def form_keys(self, channel: ChannelId) -> str:
+        """The private keys that a channel's forms are read with, as PEM; empty when there is none."""
         ...
 
 
@@ -265,15 +275,18 @@ class IntakeHealth(Protocol):
         ...
 
 
-class FormTicket(Struct, frozen=True, omit_defaults=True):
+class FormTicket(Struct, frozen=True, array_like=True):
     """What a form that was sent to a person is about: its `flow_token`, opened."""
 
-    form: str
     conversation: ConversationId
     contact: ContactId
     locale: str
     until_ms: int
     """Not answered from this moment on, ms since the epoch."""
+    form: str = ""
+    """Its name, or Meta's id of it."""
+    token: str = ""
+    """What the flow calls it: a question's own one, `12:firm.fill_in:form`."""
 
 
 class FormTickets(Protocol):

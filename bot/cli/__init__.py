@@ -12,12 +12,15 @@ from bot.cli import (
     channel_care,
     conversation,
     flows,
+    form,
     lanes,
     loadtest,
     serve,
     template,
     tenant,
 )
+from bot.cli.form import FormRefusedError
+from bot.cli.meta import MetaError
 from bot.cli.migrate import migrate_schema
 from bot.cli.output import USAGE_EXIT, FieldError
 from bot.embedded.process import EmbeddedError
@@ -42,6 +45,7 @@ channel.app.command("register")(channel_care.register)
 channel.app.command("deregister")(channel_care.deregister)
 app.add_typer(template.app, name="template")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(form.app, name="form")
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(flows.app, name="flows")
 app.add_typer(lanes.app, name="lanes")
@@ -63,7 +67,15 @@ def main() -> None:
         app(prog_name="smarterbot")
     except (FieldError, SettingsError, TakenError) as error:
         _end(str(error), code=USAGE_EXIT)
-    except (EmbeddedError, LaneError, LoadTestError, PeopleError, StoreError) as error:
+    except (
+        EmbeddedError,
+        FormRefusedError,
+        LaneError,
+        LoadTestError,
+        MetaError,
+        PeopleError,
+        StoreError,
+    ) as error:
         _end(str(error), code=1)
     except StoreLostError as error:
         _end(f"REDIS_URL: {error}", code=1)

@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from bot.engine.conversation import Conversation, Parked, paced
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Template
+from flows.dialog.content import Content, Form, Template, opens_form
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
-from flows.dialog.events import FileLost, Heard, Wake
+from flows.dialog.events import FileLost, Heard, Unshown, Wake
+from flows.dialog.question import read_tap
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
@@ -24,10 +25,13 @@ from flows.window import decide as may_say
 from handlers.actions import Ask, FetchMedia, MarkRead, Say
 from handlers.events import Answered, Arrived, Event, Refused
 from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
+from handlers.ports import FormTicket
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
 PARKED_FOR: Final = timedelta(days=7)
+FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
+UNSEEN: Final = "undeliverable"
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
@@ -181,13 +185,25 @@ class _Run:
     # -------------------------------------------------------------- refusals
 
     def _refused(self, refused: Refused) -> None:
-        if refused.content is None or refused.fault != "window_closed":
+        if refused.content is None:
+            if refused.fault == UNSEEN and self.book.has_other_way(self.now.session):
+                # An old client shows no form, and then Meta says no more than this. If it was another message
+                # that did not arrive, the person is asked once more than needed.
+                self._advance((Unshown(self.now.session.seq, refused.fault),))
+            return
+        if refused.fault != "window_closed":
+            self._unshown(refused.content, refused.fault)
             return
         if self.now_ms < self._open_until():
             # The person wrote after the message was decided: the sender could not know.
             self._push_say(refused.ref, refused.content, None)
         else:
             self._park(refused.ref, refused.content)
+
+    def _unshown(self, content: Content, fault: str) -> None:
+        asked = read_tap(content.token) if isinstance(content, Form) else None
+        if asked is not None:
+            self._advance((Unshown(asked[0], fault),))
 
     def _park(self, ref: str, content: Content) -> None:
         expires = self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
@@ -356,6 +372,14 @@ class _Run:
     ) -> None:
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
+        ticket = None
+        if opens_form(content):
+            ticket = FormTicket(
+                conversation=self.id,
+                contact=self.now.contact,
+                locale=self.now.session.locale or self.firm.locale,
+                until_ms=self.now_ms + FORM_MS,
+            )
         say = Say(
             tenant=self.now.tenant,
             channel=self.now.channel,
@@ -368,6 +392,7 @@ class _Run:
             not_before=not_before,
             instead=instead,
             quotes=quotes,
+            ticket=ticket,
             reads=reads,
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))

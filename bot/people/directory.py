@@ -6,7 +6,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NoReturn, cast
 
 import asyncpg
@@ -14,7 +14,12 @@ import msgspec
 import structlog
 
 from bot.lanes import PREFIX, LaneError, StoreLostError, Wire
-from bot.people.channels import SealedChannel, open_token, sealed_channel_of
+from bot.people.channels import (
+    SealedChannel,
+    open_form_key,
+    open_token,
+    sealed_channel_of,
+)
 from bot.people.errors import DirectoryError
 from bot.people.templates import template_of
 from bot.people.tenants import firm_of
@@ -55,6 +60,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     holds: dict[ChannelId, tuple[str, ...]] = {}
     alerts: dict[str, int] = {}
     """How many of each kind are open, of all firms together."""
+    form_keys: dict[ChannelId, str] = {}
+    """Sealed, of those that have one."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -87,6 +94,7 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
                 accounts=_accounts(templates),
                 holds={ChannelId(str(row["channel_id"])): tuple(row["holds"]) for row in holds},
                 alerts={row["kind"]: row["open"] for row in alerts},
+                form_keys={each.channel.id: each.form_key for each in channels if each.form_key},
             )
         )
         version = hashlib.blake2b(snapshot, digest_size=16).digest()
@@ -112,6 +120,7 @@ class Directory:
         self._templates: dict[tuple[TenantId, str, str, str], Template] = {}
         self._holds: dict[ChannelId, tuple[str, ...]] = {}
         self._alerts: dict[str, int] = {}
+        self._form_keys: dict[ChannelId, str] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
 
@@ -160,6 +169,9 @@ class Directory:
     def open_alerts(self) -> Mapping[str, int]:
         """How many of each kind are open, of all firms together."""
         return self._alerts
+
+    def form_keys(self, channel: ChannelId) -> str:
+        return self._form_keys.get(channel, "")
 
     async def load(self) -> None:
         """Read everything; called once, before the server hears anything.
@@ -236,9 +248,17 @@ class Directory:
         self._firms = {firm.id: firm for firm in snapshot.firms}
         self._channels = {channel.id: channel for channel in snapshot.channels}
         self._by_number = {channel.phone_number_id: channel for channel in snapshot.channels}
-        self._tokens = {
-            channel.id: self._opened(SealedChannel(channel, snapshot.tokens.get(channel.id, "")))
+        sealed = [
+            SealedChannel(
+                channel,
+                snapshot.tokens.get(channel.id, ""),
+                snapshot.form_keys.get(channel.id, ""),
+            )
             for channel in snapshot.channels
+        ]
+        self._tokens = {each.channel.id: self._opened(each, open_token) for each in sealed}
+        self._form_keys = {
+            each.channel.id: self._opened(each, open_form_key) for each in sealed if each.form_key
         }
         by_account: dict[str, list[Channel]] = {}
         for channel in snapshot.channels:
@@ -253,12 +273,14 @@ class Directory:
         self._holds = snapshot.holds
         self._alerts = snapshot.alerts
 
-    def _opened(self, sealed: SealedChannel) -> str:
+    def _opened(
+        self, sealed: SealedChannel, unseal: Callable[[SecretBox, SealedChannel], str]
+    ) -> str:
         try:
-            return open_token(self._box, sealed)
+            return unseal(self._box, sealed)
         except SealError as error:
-            # One firm's token must not keep the others from working; its sends say that there is none.
-            log.error("directory.token_sealed", channel=sealed.channel.id, error=str(error))
+            # One firm's secret must not keep the others from working; its sends say that there is none.
+            log.error("directory.secret_sealed", channel=sealed.channel.id, error=str(error))
             return ""
 
 

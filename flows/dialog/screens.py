@@ -1,6 +1,7 @@
 """The screens of a form (a WhatsApp Flow): what it asks of us while a person fills it in, and what we answer. Pure."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -9,6 +10,12 @@ from flows.dialog.ctx import Ctx
 
 SUCCESS: Final = "SUCCESS"
 """The screen that closes a form. Source: Meta, "Flows: implementing endpoints"."""
+
+ERRORS: Final = "errors"
+"""The field of a screen's data that says what does not fit, by field: bind `error-messages` of its Form to it."""
+
+ERROR_MAX: Final = 30
+"""Characters of such a text. Source: Meta, "Flow JSON: components" (TextInput, error text)."""
 
 
 class Turned(Struct, frozen=True):
@@ -26,6 +33,8 @@ class Show(Struct, frozen=True):
 
     screen: str
     data: Mapping[str, object] = {}
+    wrong: Mapping[str, str] = {}
+    """Field -> what is wrong with it: one of the words that the form `says`."""
 
 
 class Close(Struct, frozen=True):
@@ -34,5 +43,18 @@ class Close(Struct, frozen=True):
     result: Mapping[str, str | int | bool] = {}
 
 
-Screens = Callable[[Turned, Ctx], Show | Close]
-"""One form: a pure function, as a flow's step is."""
+Turns = Callable[[Turned, Ctx], Show | Close]
+"""What follows on what a person did: a pure function, as a flow's step is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screens:
+    """One form that our endpoint answers."""
+
+    flow: str
+    turns: Turns
+    says: tuple[str, ...] = ()
+    """What may be wrong with a field. Its words stand under `<flow>.form.<word>`."""
+
+    def key(self, word: str) -> str:
+        return f"{self.flow}.form.{word}"

@@ -82,6 +82,7 @@ class Graph:
         token: str,
         body: bytes | None = None,
         *,
+        content_type: str = "application/json",
         answer_bytes_max: int = ANSWER_BYTES_MAX,
         may_leave: Callable[[], bool] = lambda: True,
     ) -> object:
@@ -89,11 +90,11 @@ class Graph:
 
         Args:
             path: under the version, with its query; as it goes over the wire.
-            body: JSON.
+            body: JSON, or of `content_type`.
             answer_bytes_max: more than this cannot be read; lists may need more than a send does.
         """
         try:
-            headers = self._headers(token)
+            headers = self._headers(token, content_type)
         except ValueError:
             raise NotSentError("the token cannot be sent") from None
         answer = await self._origin.request(
@@ -113,8 +114,8 @@ class Graph:
         raise failure(answer.status, told, seconds(answer.retry_after))
 
 
-def _headers(token: str) -> bytes:
-    return header_lines({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+def _headers(token: str, content_type: str) -> bytes:
+    return header_lines({"Authorization": f"Bearer {token}", "Content-Type": content_type})
 
 
 def failure(status: int, answer: object, retry_after_s: int) -> GraphError:

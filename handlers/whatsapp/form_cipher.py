@@ -5,6 +5,8 @@ Source: Meta, "Implementing endpoints for Flows", "Business encryption" (v26.0).
 
 import base64
 import binascii
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -18,6 +20,7 @@ KEY_BITS: Final = 2048
 AES_BYTES: Final = 16
 IV_BYTES: Final = (12, 16)  # Meta documents 16, and has sent 12
 
+_PEM: Final = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----\n?", re.DOTALL)
 _OAEP: Final = padding.OAEP(
     mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=None
 )
@@ -111,3 +114,35 @@ class FormKey:
             return AESGCM(key).decrypt(iv, sealed, None), Reply(key, iv)
         except (InvalidTag, ValueError) as error:
             raise CipherError("changed on the way") from error
+
+
+class FormKeys:
+    """The keys of one number: the one that Meta has, and another while the two are exchanged."""
+
+    def __init__(self, keys: Sequence[FormKey]) -> None:
+        """`keys`: the current one first."""
+        assert keys
+        self.keys = tuple(keys)
+
+    @classmethod
+    def load(cls, pem: str) -> Self:
+        """
+        Raises:
+            ValueError: it is not the text of RSA keys.
+        """
+        keys = [FormKey.load(block) for block in _PEM.findall(pem)]
+        if not keys:
+            raise ValueError("no key in PEM")
+        return cls(keys)
+
+    def pem(self) -> str:
+        return "".join(key.private_pem() for key in self.keys)
+
+    def open(self, envelope: Envelope) -> tuple[bytes, Reply]:
+        """As `FormKey.open`, with whichever key fits."""
+        for key in self.keys[:-1]:
+            try:
+                return key.open(envelope)
+            except CipherError:
+                continue
+        return self.keys[-1].open(envelope)

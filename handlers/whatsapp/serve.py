@@ -57,6 +57,7 @@ from handlers.whatsapp.errors import (
     NotSentError,
 )
 from handlers.whatsapp.faults import Fault, Reaction
+from handlers.whatsapp.form_tokens import FormTokens, NoFormKeyError
 from handlers.whatsapp.meter import Meter
 from handlers.whatsapp.pauses import Pauses
 from handlers.whatsapp.uploads import UnfitError, Uploads
@@ -103,6 +104,7 @@ class WhatsAppSender:
         meter: Meter,
         jitter: Callable[[], float],
         uploads: Uploads,
+        forms: FormTokens,
         reset_doubt_ms: int = RESET_DOUBT_MS,
         outage_doubt_ms: int = OUTAGE_DOUBT_MS,
     ) -> None:
@@ -116,6 +118,7 @@ class WhatsAppSender:
         self._meter = meter
         self._jitter = jitter
         self._uploads = uploads
+        self._forms = forms
         self._reset_doubt_ms = reset_doubt_ms
         self._outage_doubt_ms = outage_doubt_ms
         self._pauses = Pauses()
@@ -204,13 +207,16 @@ class WhatsAppSender:
         """Send it; the files that it shows go up first. `refused`: Meta's ids of them that it did not take."""
         number = channel.phone_number_id
         files, ids = files_of(content), payload.NO_UPLOADS
+        said = content
         try:
+            if say.ticket is not None:
+                said = self._forms.sealed(content, say.ticket, channel)
             if files:
                 ids = await self._uploads.meta_ids(
                     say.tenant, files, channel, token, refused=refused or {}
                 )
             body = payload.message(
-                content,
+                said,
                 to=say.to,
                 recipient=say.recipient,
                 item=item.id,
@@ -218,6 +224,10 @@ class WhatsAppSender:
                 uploads=ids,
             )
             accepted = await self._graph.post_message(number, token, body, may_leave=item.is_ours)
+        except NoFormKeyError:
+            self._pauses.give_back(number, now_ms=self._clock.now_ms())
+            log.warning("whatsapp.no_form_key", item=item.id, channel=channel.id)
+            return self._refused(say, item, "no_form_key")
         except UnfitError as error:
             self._pauses.give_back(number, now_ms=self._clock.now_ms())
             return await self._words(say, item, content, error.why, channel=channel, token=token)

@@ -14,13 +14,14 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from flows.values.ids import ChannelId
+from flows.values.ids import NO_CONVERSATION, ChannelId
 from handlers.care import Change
 from handlers.journal import StatusSeen
 from handlers.ports import Arrival, Care, Channel, Directory, Intake, StoreDownError
 from handlers.whatsapp.changes import channels_meant
-from handlers.whatsapp.codec import MalformedError, Notice, Webhook, parse
+from handlers.whatsapp.codec import MalformedError, Notice, Parsed, Webhook, parse
 from handlers.whatsapp.faults import fault_of
+from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.meter import Meter
 
 PATH: Final = "/webhooks/whatsapp"
@@ -68,6 +69,7 @@ class WhatsAppWebhook:
         directory: Directory,
         intake: Intake,
         care: Care,
+        forms: FormTokens,
         meter: Meter,
     ) -> None:
         """`app_secrets`: of the Meta app; two while one is being replaced. None of them may be empty."""
@@ -78,6 +80,7 @@ class WhatsAppWebhook:
         self._directory = directory
         self._intake = intake
         self._care = care
+        self._forms = forms
         self._meter = meter
         self._refused: dict[str, float] = {}
         """When a refusal of each kind was last logged."""
@@ -208,7 +211,7 @@ class WhatsAppWebhook:
             return channel
 
         arrivals = [
-            Arrival(channel=channel, sender=message.sender, heard=message.heard)
+            self._arrival(channel, message)
             for message in webhook.messages
             if (channel := channel_of(message.phone_number_id)) is not None
         ]
@@ -246,6 +249,12 @@ class WhatsAppWebhook:
             if status.status == "failed" and fault_of(status.code).alert
             if (channel := self._directory.channel_by_number(status.phone_number_id)) is not None
         }
+
+    def _arrival(self, channel: Channel, message: Parsed) -> Arrival:
+        heard, answers = message.heard, NO_CONVERSATION
+        if heard.kind == "form":
+            heard, answers = self._forms.opened(channel, heard)
+        return Arrival(channel=channel, sender=message.sender, heard=heard, answers=answers)
 
     def _notice(self, notices: list[Notice]) -> None:
         for n, notice in enumerate(notices):

@@ -14,6 +14,11 @@
              name?, address?, quotes?} · contacts {name, phone} · reaction {message, emoji} · unsupported {kind?} ·
              share_phone {message} (answers a request for it) · fill {message, values} (a form, of a message or a
              template: values is a JSON object)
+    POST /api/chats/{number}/{person}/form   {message}: the person opens the form of a message -> `form_client.Shown`;
+             {known: false} for a form that was not uploaded here: only `fill` answers it
+    POST /api/forms/{form}/submit            {number, person, values}: the button at the foot of its screen -> `Shown`
+    POST /api/forms/{form}/back              {}: one screen back -> `Shown`
+    POST /api/numbers/{number}/ping          {form}: Meta's health check of the endpoint of a form (its name) -> `Shown`
     POST /api/chats/{number}/{person}/watch {watching}: the person opens the chat (and reads it), or leaves it
     GET  /api/faults/{number}               the faults of a number
     PUT  /api/faults/{number}               some of the fields of `faults.Faults`; the others stay
@@ -71,6 +76,8 @@ from handlers.whatsapp.emulator.content import (
 )
 from handlers.whatsapp.emulator.faults import Board, Faults
 from handlers.whatsapp.emulator.feed import Feed, PersonAdded, Reload, TimeMoved
+from handlers.whatsapp.emulator.form_client import FormClient
+from handlers.whatsapp.emulator.forms import FormStore
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Phones
 from handlers.whatsapp.emulator.templates import Template
@@ -147,6 +154,16 @@ Act = (
 )
 
 
+class OpenForm(Struct, frozen=True):
+    message: str
+
+
+class SubmitForm(Struct, frozen=True):
+    number: NumberId
+    person: PersonId
+    values: dict[str, object]
+
+
 class Watch(Struct, frozen=True):
     watching: bool
 
@@ -157,6 +174,8 @@ class Shift(Struct, frozen=True):
 
 _NEW_PERSON: Final[Decoder[NewPerson]] = Decoder(NewPerson)
 _ACT: Final[Decoder[Act]] = Decoder(Act)
+_OPEN: Final[Decoder[OpenForm]] = Decoder(OpenForm)
+_SUBMIT: Final[Decoder[SubmitForm]] = Decoder(SubmitForm)
 _WATCH: Final[Decoder[Watch]] = Decoder(Watch)
 _SHIFT: Final[Decoder[Shift]] = Decoder(Shift)
 _TEMPLATE: Final[Decoder[Template]] = Decoder(Template)
@@ -215,10 +234,14 @@ class Control:
         chores: Chores,
         media: Media,
         accounts: Accounts,
+        forms: FormStore,
+        form_client: FormClient,
         on_shift: OnShift | None,
     ) -> None:
         self._world = world
         self._media = media
+        self._forms = forms
+        self._form_client = form_client
         self._phones = phones
         self._webhooks = webhooks
         self._faults = faults
@@ -237,6 +260,10 @@ class Control:
             web.get("/api/chats", self._chats),
             web.get(chat, _refusing(self._chat)),
             web.post(chat + "/messages", _refusing(self._act)),
+            web.post(chat + "/form", _refusing(self._open_form)),
+            web.post("/api/forms/{form}/submit", _refusing(self._submit_form)),
+            web.post("/api/forms/{form}/back", _refusing(self._back_in_form)),
+            web.post("/api/numbers/{number}/ping", _refusing(self._ping)),
             web.post("/api/media/{number}", _refusing(self._add_file)),
             web.get("/api/media/{id}", self._file),
             web.post(chat + "/watch", _refusing(self._watch)),
@@ -359,6 +386,55 @@ class Control:
             },
         )
 
+    # -------------------------------------------------------------- forms
+
+    async def _open_form(self, request: web.Request) -> web.Response:
+        number, person = _pair(request)
+        asked = self._world.message((await _body(request, _OPEN)).message)
+        if asked is None or (asked.number, asked.person) != (number, person):
+            raise WorldError("no such message in this chat")
+        token = _token(asked)
+        content = asked.content
+        known = (
+            self._forms.named(self._world.numbers[number].waba_id, content.form)
+            if isinstance(content, Form)
+            else None
+        )
+        if known is None or not known.screens:
+            return _json({"known": False})
+        assert isinstance(content, Form)
+        shown = await self._form_client.open(
+            number,
+            known,
+            message=asked.wamid,
+            token=token,
+            screen=content.screen,
+            data=content.data,
+        )
+        return _json(shown)
+
+    async def _submit_form(self, request: web.Request) -> web.Response:
+        asked = await _body(request, _SUBMIT)
+
+        def write(message: str, answer: Filled) -> None:
+            self._phones.write(asked.number, asked.person, answer, quotes=message)
+
+        return _json(
+            await self._form_client.submit(request.match_info["form"], asked.values, write)
+        )
+
+    async def _back_in_form(self, request: web.Request) -> web.Response:
+        await _body(request, _OBJECT)
+        return _json(await self._form_client.back(request.match_info["form"]))
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        name = str((await _body(request, _OBJECT)).get("form", ""))
+        form = self._forms.named(self._world.numbers[number].waba_id, name)
+        if form is None:
+            raise WorldError("no such form")
+        return _json(await self._form_client.ping(number, form))
+
     def _answer(self, asked: Message, act: Tap | SharePhone | Fill) -> Heard:
         """What the person sends by what they did to a message of the business."""
         match act:
@@ -419,6 +495,7 @@ class Control:
         self._webhooks.reset()
         self._world.reset()
         self._media.reset()
+        self._form_client.reset()
         self._faults.clear()
         self._accounts.clear()
         self._feed.tell(Reload())

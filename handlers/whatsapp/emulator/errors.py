@@ -27,6 +27,9 @@ TITLES: Final[dict[int, str]] = {
     132012: "Parameter format does not match format in the created template",
     132015: "Template is paused",
     132016: "Template is disabled",
+    132068: "Flow is blocked",
+    132069: "Flow is throttled",
+    139002: "Publishing Flow failed",
     190: "Error validating access token",
 }
 

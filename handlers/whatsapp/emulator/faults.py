@@ -56,6 +56,10 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Switch: 401 with error 190."""
     template_paused: int = 0
     """Switch: every template answers 132015."""
+    form_blocked: int = 0
+    """Switch: a message that opens a form answers 132068."""
+    form_throttled: int = 0
+    """Switch: a message that opens a form answers 132069."""
     window_error: int = 0
     """Switch: a closed window answers 131047 at once, instead of taking the message and failing it by status."""
     fail_with: int = 0

@@ -14,10 +14,11 @@ from aiohttp import web
 
 from handlers.ports import Clock
 from handlers.whatsapp.emulator.accounts import Accounts
-from handlers.whatsapp.emulator.content import Notice, Said, media_in
+from handlers.whatsapp.emulator.content import Form, Notice, Said, media_in
 from handlers.whatsapp.emulator.errors import HTTP_STATUS, GraphError, title_of
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.fields import JSON
+from handlers.whatsapp.emulator.forms import FormStore
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Phones
 from handlers.whatsapp.emulator.sends import ReadReceipt, read_request
@@ -38,6 +39,7 @@ class Graph:
         phones: Phones,
         media: Media,
         accounts: Accounts,
+        forms: FormStore,
         faults: Board,
         clock: Clock,
         waits: Waits,
@@ -47,6 +49,7 @@ class Graph:
         self._phones = phones
         self._accounts = accounts
         self._media = media
+        self._forms = forms
         self._faults = faults
         self._clock = clock
         self._waits = waits
@@ -105,6 +108,7 @@ class Graph:
             if isinstance(asked, Send):
                 self._check_files(number, asked.content)
                 self._accounts.check_send(number, initiates=isinstance(asked.content, Notice))
+                self._check_form(known, asked.content)
         except GraphError as error:
             self._world.refuse(error.code)
             raise
@@ -128,6 +132,17 @@ class Graph:
                     100,
                     f"Param {medium.kind}['id'] is not a valid whatsapp business account media attachment ID",
                 )
+
+    def _check_form(self, number: Number, content: Said) -> None:
+        """A form that was uploaded must be published. What was not uploaded here is not looked at."""
+        if not isinstance(content, Form):
+            return
+        for switch, code in (("form_blocked", 132068), ("form_throttled", 132069)):
+            if self._faults.take(number.id, switch):
+                raise GraphError(code, "Flow is blocked or throttled.")
+        form = self._forms.named(number.waba_id, content.form)
+        if form is not None and form.status != "PUBLISHED" and not content.draft:
+            raise GraphError(131009, "Flow is not published; mode must be draft.")
 
     async def _send(self, request: web.Request, number: NumberId, send: Send) -> web.StreamResponse:
         faults = self._faults.of(number)

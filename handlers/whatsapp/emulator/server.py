@@ -14,8 +14,11 @@ from handlers.whatsapp.emulator.accounts import Accounts
 from handlers.whatsapp.emulator.control import Control, OnShift
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Feed
+from handlers.whatsapp.emulator.form_client import FormClient
+from handlers.whatsapp.emulator.forms import FormStore
 from handlers.whatsapp.emulator.graph import Graph
 from handlers.whatsapp.emulator.graph_accounts import GraphAccounts
+from handlers.whatsapp.emulator.graph_forms import GraphForms
 from handlers.whatsapp.emulator.graph_media import GraphMedia
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Pace, Phones
@@ -83,6 +86,8 @@ class Emulator:
         salt = salt or secrets.token_hex(4)
         self.world = World(numbers, templates, salt=salt, memory=memory)
         self.media = Media(salt=salt)
+        self.forms = FormStore()
+        self.form_client = FormClient(self.forms, app_secret=app_secret)
         self._feed = Feed()
         self.faults = Board(on_change=self._feed.tell_faults)
         self._chores = Chores()
@@ -116,6 +121,7 @@ class Emulator:
             phones=self.phones,
             media=self.media,
             accounts=self.accounts,
+            forms=self.forms,
             faults=self.faults,
             clock=clock,
             waits=self._waits,
@@ -127,6 +133,7 @@ class Emulator:
         self._graph_accounts = GraphAccounts(
             world=self.world, accounts=self.accounts, faults=self.faults
         )
+        self._graph_forms = GraphForms(world=self.world, store=self.forms, client=self.form_client)
         self._control = Control(
             world=self.world,
             phones=self.phones,
@@ -138,6 +145,8 @@ class Emulator:
             chores=self._chores,
             media=self.media,
             accounts=self.accounts,
+            forms=self.forms,
+            form_client=self.form_client,
             on_shift=on_shift,
         )
 
@@ -158,7 +167,12 @@ class Emulator:
     def mount_graph(self, app: web.Application) -> None:
         """Only what the bot needs: nobody else can have anything signed, or look on."""
         app.add_routes(
-            [*self._graph_media.routes(), *self._graph.routes(), *self._graph_accounts.routes()]
+            [
+                *self._graph_media.routes(),
+                *self._graph_forms.routes(),
+                *self._graph.routes(),
+                *self._graph_accounts.routes(),
+            ]
         )
         app.cleanup_ctx.append(self._life)
 
@@ -195,7 +209,7 @@ class Emulator:
         self._feed.close()
 
     async def _life(self, app: web.Application) -> AsyncIterator[None]:
-        async with self._webhooks.running(), self._chores:
+        async with self._webhooks.running(), self.form_client.running(), self._chores:
             yield
 
 

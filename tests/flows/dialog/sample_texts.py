@@ -13,6 +13,7 @@ BOT: Final = {
     "bot.cancelled": "De acuerdo, lo dejamos. No guardé nada.",
     "bot.file_lost": "No pude abrir tu archivo. ¿Me lo mandas de nuevo?",
     "bot.file_refused": "No puedo recibir ese archivo.",
+    "bot.form_expired": "Este formulario ya venció.",
     "bot.help": "{{ question }} También puedes escribir menú, volver o persona.",
     "bot.human": "Te va a responder una persona.",
     "bot.image": "Recibí tu archivo, pero no puedo verlo. {{ question }}",

@@ -4,14 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from bot.people.tickets import Tickets
+from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, FileId, TenantId
 from handlers.care import Change
 from handlers.journal import StatusSeen
 from handlers.ports import Arrival, Channel, StoreDownError, Template
+from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
 
+TICKETS = Tickets(SecretBox((Key("k1", bytes(32)),)))
 TENANT = TenantId("1a0c7a2e-0000-4000-8000-000000000001")
 CHANNEL = ChannelId("1a0c7a2e-0000-4000-8000-000000000002")
 TOKEN = "EAAG-token"
@@ -33,6 +37,7 @@ class Phonebook:
         self.tokens = {CHANNEL: TOKEN}
         self.templates: dict[tuple[str, str], Template] = {}
         self.held: dict[ChannelId, str] = {}
+        self.keys: dict[ChannelId, str] = {}
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None:
         found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
@@ -57,6 +62,9 @@ class Phonebook:
 
     def is_held(self, channel: ChannelId) -> str:
         return self.held.get(channel, "")
+
+    def form_keys(self, channel: ChannelId) -> str:
+        return self.keys.get(channel, "")
 
 
 class Ear:
@@ -146,6 +154,11 @@ class Watch:
 
     def passes(self, ms: int) -> None:
         self.ms += ms
+
+
+def form_tokens(phonebook: Phonebook, *answered: str) -> FormTokens:
+    """Of a server whose endpoint answers the forms `answered`."""
+    return FormTokens(TICKETS, directory=phonebook, answered=answered)
 
 
 class NoUploads(Uploads):

@@ -1,5 +1,6 @@
 """The forms' endpoint: Meta's client asks in an envelope of its own, and its answers are a closed vocabulary."""
 
+import asyncio
 import base64
 import json
 import os
@@ -18,18 +19,16 @@ from hypothesis import strategies as st
 from bot.people.tickets import Tickets
 from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Ctx
-from flows.dialog.screens import Close, Show, Turned
+from flows.dialog.screens import Close, Screens, Show, Turned
 from flows.values.ids import ContactId, ConversationId
 from handlers.ports import Channel, FormTicket
-from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKey
+from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKey, FormKeys
 from handlers.whatsapp.forms import Forms
 from tests.handlers.whatsapp.bodies import SECRET, WROTE, signed
-from tests.handlers.whatsapp.doubles import CHANNEL, Counts, Phonebook, Watch
+from tests.handlers.whatsapp.doubles import CHANNEL, TICKETS, Counts, Phonebook, Watch
 
 KEY = FormKey.new()
 OTHER_KEY = FormKey.new()
-BOX = SecretBox((Key("k1", bytes(32)),))
-TICKETS = Tickets(BOX)
 TICKET = FormTicket(
     form="signup",
     conversation=ConversationId("c"),
@@ -45,7 +44,8 @@ def signup(turned: Turned, ctx: Ctx) -> Show | Close:
     """A form of one question, answered when it is "yes"."""
     if turned.data.get("answer") == "yes":
         return Close({"contact": ctx.contact})
-    return Show("ASK", {"came": turned.how, "from": turned.screen})
+    wrong = {"answer": "not_yes"} if turned.how == "sent" else {}
+    return Show("ASK", {"came": turned.how, "from": turned.screen}, wrong)
 
 
 class Phone:
@@ -99,14 +99,14 @@ class Desk:
 
 @pytest.fixture
 async def desk() -> AsyncIterator[Desk]:
-    clock, counts = Watch(), Counts()
+    clock, counts, book = Watch(), Counts(), Phonebook()
+    book.keys[CHANNEL] = KEY.private_pem()
     forms = Forms(
-        {"signup": signup},
+        {"signup": Screens("shop", signup, ("not_yes",))},
         app_secrets=[SECRET],
-        directory=Phonebook(),
-        form_key={CHANNEL: KEY.private_pem()}.get,  # type: ignore[arg-type]  # the channel is known here
+        directory=book,
         tickets=TICKETS,
-        expired=lambda firm: f"Este formulario de {firm.name} ya no está disponible.",
+        words=lambda key, ctx: f"{key} ({ctx.locale}, {ctx.firm.name})",
         clock=clock,
         meter=counts,
     )
@@ -129,7 +129,18 @@ async def test_each_turn_of_a_page_is_answered_by_the_form(
 ) -> None:
     status, answer = await desk.ask(action, screen="ASK", data={"answer": "no"})
 
-    assert (status, answer) == (200, {"screen": "ASK", "data": {"came": how, "from": "ASK"}})
+    assert (status, answer["screen"]) == (200, "ASK")
+    assert (answer["data"]["came"], answer["data"]["from"]) == (how, "ASK")
+
+
+async def test_what_does_not_fit_is_said_below_its_field(desk: Desk) -> None:
+    told = [
+        await desk.ask("data_exchange", screen="ASK", data={"answer": "no"}),
+        await desk.ask("INIT"),
+    ]
+
+    errors = [answer["data"]["errors"] for _, answer in told]
+    assert errors == [{"answer": "shop.form.not_yes (es_CL, Panadería)"}, {}]
 
 
 async def test_a_complete_form_closes_and_keeps_its_token(desk: Desk) -> None:
@@ -156,7 +167,7 @@ async def test_an_old_form_is_closed_with_words(desk: Desk) -> None:
     status, answer = await desk.ask("INIT")
 
     assert status == 427
-    assert answer == {"error_msg": "Este formulario de Panadería ya no está disponible."}
+    assert answer == {"error_msg": "bot.form_expired (es_CL, Panadería)"}
 
 
 @pytest.mark.parametrize(
@@ -205,6 +216,25 @@ async def test_what_is_no_envelope_is_refused(desk: Desk, body: bytes) -> None:
     assert (await desk.post(body))[0] == 400
 
 
+async def test_a_request_may_come_in_pieces_and_with_nulls(desk: Desk) -> None:
+    asked = {
+        "action": "INIT",
+        "screen": None,
+        "data": None,
+        "flow_token": TICKETS.seal(desk.channel, TICKET),
+    }
+    body = json.dumps(desk.phone.envelope(asked)).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 300):
+            yield body[start : start + 300]
+            await asyncio.sleep(0.002)
+
+    path, headers = f"/webhooks/whatsapp/forms/{CHANNEL}", {"X-Hub-Signature-256": signed(body)}
+    async with desk.client.post(path, data=pieces(), headers=headers) as answer:
+        assert (answer.status, desk.phone.read(await answer.text())["screen"]) == (200, "ASK")
+
+
 async def test_what_is_too_large_is_refused(desk: Desk) -> None:
     assert (await desk.post(b"x" * (256 * 1024 + 1)))[0] == 413
 
@@ -228,3 +258,15 @@ def test_a_key_survives_being_stored() -> None:
     assert again.public_pem() == KEY.public_pem()
     with pytest.raises(ValueError, match=r"PEM|key"):
         FormKey.load("not a key")
+
+
+def test_while_keys_are_exchanged_both_are_read_with() -> None:
+    keys = FormKeys.load(FormKeys([OTHER_KEY, KEY]).pem())
+
+    for pem in (KEY.public_pem(), OTHER_KEY.public_pem()):
+        asked, _ = keys.open(Envelope(**Phone(pem).envelope({"action": "ping"})))
+        assert json.loads(asked) == {"action": "ping"}
+    with pytest.raises(CipherError):
+        keys.open(Envelope(**Phone(FormKey.new().public_pem()).envelope({})))
+    with pytest.raises(ValueError, match="no key"):
+        FormKeys.load("not a key")

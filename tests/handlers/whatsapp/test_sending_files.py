@@ -22,7 +22,7 @@ from handlers.whatsapp.http import Origin
 from handlers.whatsapp.media_client import MediaClient
 from handlers.whatsapp.serve import WhatsAppSender
 from handlers.whatsapp.uploads import Uploads
-from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Bucket, Carer, Health
+from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Bucket, Carer, Health, form_tokens
 from tests.handlers.whatsapp.emulator.stage import ANA, SOL
 from tests.handlers.whatsapp.test_media import PHOTO, Fetching, fetching
 from tests.handlers.whatsapp.test_uploads import keep, went_up
@@ -77,6 +77,7 @@ async def sending(at_work: Fetching, database: Database) -> AsyncIterator[Sendin
             meter=at_work.counts,
             jitter=lambda: 0.0,
             uploads=Uploads(media, at_work.library, clock=at_work.clock, meter=at_work.counts),
+            forms=form_tokens(at_work.book),
         )
         yield Sending(at_work, sender)
         await sender.close()

@@ -35,6 +35,7 @@ from tests.handlers.whatsapp.doubles import (
     NoUploads,
     Phonebook,
     Watch,
+    form_tokens,
 )
 from tests.handlers.whatsapp.graph_stub import (
     Answer,
@@ -140,6 +141,7 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         meter=counts,
         jitter=lambda: spread[0],
         uploads=NoUploads(),
+        forms=form_tokens(phonebook, "sign_up"),
     )
     return Desk(sender, stub, watch, phonebook, bucket, health, counts, carer, spread)
 

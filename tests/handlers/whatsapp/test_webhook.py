@@ -32,7 +32,15 @@ from tests.handlers.whatsapp.bodies import (
     value,
     webhook,
 )
-from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Carer, Counts, Ear, Phonebook
+from tests.handlers.whatsapp.doubles import (
+    CHANNEL,
+    TENANT,
+    Carer,
+    Counts,
+    Ear,
+    Phonebook,
+    form_tokens,
+)
 
 VERIFY_TOKEN = "a-verify-token"
 OLD_SECRET = "the-secret-before"
@@ -63,6 +71,7 @@ async def client(ear: Ear, carer: Carer, counts: Counts) -> AsyncIterator[Client
         directory=Phonebook(),
         intake=ear,
         care=carer,
+        forms=form_tokens(Phonebook()),
         meter=counts,
     )
     app = web.Application()
@@ -299,6 +308,7 @@ def test_it_does_not_start_without_its_secrets(secrets: list[str], token: str) -
             directory=Phonebook(),
             intake=Ear(),
             care=Carer(),
+            forms=form_tokens(Phonebook()),
             meter=Counts(),
         )
 

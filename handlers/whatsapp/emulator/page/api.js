@@ -28,6 +28,9 @@ export const api = {
     return value.id;
   },
   act: (number, person, act) => call("POST", `${chat(number, person)}/messages`, act),
+  openForm: (number, person, message) => call("POST", `${chat(number, person)}/form`, { message }),
+  submitForm: (form, number, person, values) => call("POST", `forms/${encodeURIComponent(form)}/submit`, { number, person, values }),
+  backInForm: (form) => call("POST", `forms/${encodeURIComponent(form)}/back`, {}),
   watch: (number, person, watching) => call("POST", `${chat(number, person)}/watch`, { watching }),
   setFaults: (number, changes) => call("PUT", `faults/${encodeURIComponent(number)}`, changes),
   shift: (ms) => call("POST", "shift", { ms }),

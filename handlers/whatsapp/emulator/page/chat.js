@@ -2,7 +2,7 @@
 
 import { api, listen } from "./api.js";
 import { bubble, preview, refresh } from "./bubbles.js";
-import { askForm, askPerson, askTime, chooseEmoji, chooseRow, showProducts } from "./dialogs.js";
+import { askForm, askPerson, askTime, chooseEmoji, chooseRow, closeForm, showProducts, showScreen } from "./dialogs.js";
 import { avatar, byId, el, fillTexts, icon } from "./dom.js";
 import { day, dayKey, left, longDay, moment, phone, time } from "./format.js";
 import { business, chatOf, load, me, now, on, open, state, take } from "./state.js";
@@ -123,13 +123,30 @@ function append(message) {
     find: (wamid) => state.messages.find((each) => each.wamid === wamid),
     place: () => act({ ...ATTACHMENTS.location(), quotes: message.wamid }),
     phone: () => act({ type: "share_phone", message: message.wamid }),
-    fill: (title, data) => askForm(title, data, (values) => act({ type: "fill", message: message.wamid, values })),
+    fill: (title, data) => attempt(fillIn(message, title, data)),
     products: showProducts,
   });
   item.dataset.day = key;
   item.classList.toggle("first", !before?.classList.contains(message.outbound ? "theirs" : "mine") || before?.dataset.day !== key);
   log.append(item);
   drawn.set(message.wamid, item);
+}
+
+/** Open the form of a message: its screens, or, if the emulator does not have it, fields that are named by hand. */
+async function fillIn(message, title, data) {
+  const { number, person } = state;
+  const shown = await api.openForm(number, person, message.wamid);
+  if (shown.known === false) {
+    askForm(title, data, (values) => act({ type: "fill", message: message.wamid, values }));
+    return;
+  }
+  const step = (next) => {
+    if (next.screen) showScreen(next, { submit, back });
+    else closeForm(next.error);
+  };
+  const submit = (form, values) => attempt(api.submitForm(form, number, person, values).then(step));
+  const back = (form) => attempt(api.backInForm(form).then(step));
+  step(shown);
 }
 
 function drawMessage(message) {

@@ -16,7 +16,7 @@ const GROUPS = {
     amounts: { reorder: 50, batch: 1000, delay_ms: 600_000 },
   },
   graph: {
-    switches: ["reset", "http_500", "http_502", "pair_limit", "throughput", "token_expired", "template_paused", "window_error"],
+    switches: ["reset", "http_500", "http_502", "pair_limit", "throughput", "token_expired", "template_paused", "form_blocked", "form_throttled", "window_error"],
     amounts: { slow_ms: 600_000 },
   },
   media: {

@@ -9,8 +9,10 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
+from msgspec.json import encode
 from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
 
+from handlers.whatsapp.emulator.forms import put_json
 from handlers.whatsapp.emulator.media import SAMPLES
 from handlers.whatsapp.emulator.server import PAGE
 from tests.handlers.whatsapp.emulator.stage import (
@@ -67,6 +69,62 @@ FORM = {
     "flow_token": "t-1",
     "flow_cta": "Completar",
     "flow_action_payload": {"screen": "START", "data": {"nombre": "Ana"}},
+}
+SCREENS: JSON = {
+    "version": "7.0",
+    "screens": [
+        {
+            "id": "START",
+            "title": "Tu pedido",
+            "data": {"nombre": {"type": "string", "__example__": "Ana"}},
+            "layout": {
+                "type": "SingleColumnLayout",
+                "children": [
+                    {"type": "TextBody", "text": "Hola ${data.nombre}"},
+                    {"type": "TextInput", "name": "cake", "label": "Torta", "required": True},
+                    {
+                        "type": "Dropdown",
+                        "name": "size",
+                        "label": "Tamaño",
+                        "data-source": [{"id": "20", "title": "Para 20"}],
+                    },
+                    {
+                        "type": "Footer",
+                        "label": "Seguir",
+                        "on-click-action": {
+                            "name": "navigate",
+                            "next": {"type": "screen", "name": "LAST"},
+                            "payload": {"cake": "${form.cake}", "size": "${form.size}"},
+                        },
+                    },
+                ],
+            },
+        },
+        {
+            "id": "LAST",
+            "title": "Confirma",
+            "terminal": True,
+            "data": {name: {"type": "string", "__example__": "x"} for name in ("cake", "size")},
+            "layout": {
+                "type": "SingleColumnLayout",
+                "children": [
+                    {"type": "OptIn", "name": "sure", "label": "Acepto el precio"},
+                    {
+                        "type": "Footer",
+                        "label": "Enviar",
+                        "on-click-action": {
+                            "name": "complete",
+                            "payload": {
+                                "cake": "${data.cake}",
+                                "size": "${data.size}",
+                                "sure": "${form.sure}",
+                            },
+                        },
+                    },
+                ],
+            },
+        },
+    ],
 }
 KINDS: dict[str, JSON] = {
     "formulario": interactive(
@@ -315,6 +373,36 @@ async def test_a_form_is_filled_in_and_sent(stage: Stage, browser: Browser, widt
             'Recibí {"nombre":"Ana","personas":4,"flow_token":"t-1"}'
         )
         assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("width", [pytest.param(1280, id="wide"), pytest.param(360, id="phone")])
+async def test_the_screens_of_a_form_are_filled_in(
+    stage: Stage, browser: Browser, width: int
+) -> None:
+    form = stage.emulator.forms.make(SOL.waba_id, str(FORM["flow_id"]))
+    assert put_json(form, encode(SCREENS)) == []
+    form.status = "PUBLISHED"
+    async with opened(browser, stage.address, width=width) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "formulario")
+        await page.get_by_role("button", name="Completar").click()
+
+        first = page.get_by_role("dialog", name="Tu pedido")
+        await expect(first.get_by_text("Hola Ana")).to_be_visible()
+        await expect(first.get_by_label("Torta")).to_be_focused()
+        await first.get_by_label("Torta").fill("Mil hojas")
+        await first.get_by_label("Tamaño").select_option("Para 20")
+        await first.get_by_role("button", name="Seguir").click()
+
+        last = page.get_by_role("dialog", name="Confirma")
+        await last.get_by_label("Acepto el precio").check()
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+        await last.get_by_role("button", name="Enviar").click()
+
+        await expect(page.locator(".mine").last).to_contain_text("Formulario enviado")
+        await expect(page.locator(".theirs").last).to_contain_text(
+            'Recibí {"cake":"Mil hojas","size":"20","sure":true,"flow_token":"t-1"}'
+        )
 
 
 async def test_a_place_and_a_phone_are_shared_on_request(stage: Stage, browser: Browser) -> None:
