@@ -11,17 +11,17 @@ from uuid import UUID
 import typer
 from msgspec.json import encode
 
-from bot.cli.lines import Line, RefusedError, find_line, find_lines, graph_of, refusal_of
+from bot.cli.meta import Line, find_line, find_lines, graph_of
 from bot.cli.output import AsJson, DryRun, FieldError, print_facts, print_json, print_line
 from bot.cli.session import Session, in_session
 from bot.clock import Clock
 from bot.people.alerts import Alert, list_alerts
-from bot.people.health import get_health
+from bot.people.health import free_channel, get_health
 from bot.people.registrations import count_try, keep_pin, read_pin
 from handlers.ports import Channel
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.doctor import Report, examine
-from handlers.whatsapp.errors import GraphError, GraphFault
+from handlers.whatsapp.errors import GraphFault
 from handlers.whatsapp.health import Health
 
 Id = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")]
@@ -68,7 +68,7 @@ def subscribe(channel: Id, *, dry_run: DryRun = False, as_json: AsJson = False) 
         line = await find_line(session, channel)
         if not dry_run:
             async with graph_of(session) as graph:
-                await _asks(graph, f"{line.channel.waba_id}/subscribed_apps", line)
+                await graph.request("POST", f"{line.channel.waba_id}/subscribed_apps", line.token)
 
     in_session(work)
     _done("subscribed", "the app is subscribed", dry_run=dry_run, as_json=as_json)
@@ -96,14 +96,14 @@ def register(channel: Id, *, dry_run: DryRun = False, as_json: AsJson = False) -
         await keep_pin(database, box, line.channel, pin)
         body = encode({"messaging_product": "whatsapp", "pin": pin})
         path = f"{line.channel.phone_number_id}/register"
-        try:
-            async with graph_of(session) as graph:
+        async with graph_of(session) as graph:
+            try:
                 await graph.request("POST", path, line.token, body)
-        except GraphFault as fault:
-            await keep_pin(database, box, line.channel, before)
-            raise RefusedError(refusal_of(fault)) from fault
-        except GraphError as error:
-            raise RefusedError(refusal_of(error)) from error
+            except GraphFault:
+                await keep_pin(database, box, line.channel, before)
+                raise
+        await free_channel(database, line.channel, "number_setup", at=Clock().now_ms())
+        await session.publish()
         return left
 
     left = in_session(work)
@@ -118,7 +118,9 @@ def deregister(channel: Id, *, dry_run: DryRun = False, as_json: AsJson = False)
         line = await find_line(session, channel)
         if not dry_run:
             async with graph_of(session) as graph:
-                await _asks(graph, f"{line.channel.phone_number_id}/deregister", line)
+                await graph.request(
+                    "POST", f"{line.channel.phone_number_id}/deregister", line.token
+                )
 
     in_session(work)
     _done("deregistered", "the number is deregistered", dry_run=dry_run, as_json=as_json)
@@ -137,13 +139,6 @@ async def _examined(session: Session, graph: Graph, line: Line) -> Examined:
         await get_health(session.database, channel),
         [alert for alert in alerts if alert.channel in (None, channel.id)],
     )
-
-
-async def _asks(graph: Graph, path: str, line: Line) -> None:
-    try:
-        await graph.request("POST", path, line.token)
-    except GraphError as error:
-        raise RefusedError(refusal_of(error)) from error
 
 
 def _read_pin() -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import typer
 
-from bot.cli.lines import Line, RefusedError, find_line, graph_of, refusal_of
+from bot.cli.meta import Line, find_line, graph_of, refusal_of
 from bot.cli.output import AsJson, DryRun, FieldError, print_json, print_line, print_table
 from bot.cli.session import Session, in_session
 from bot.clock import Clock
@@ -136,10 +136,7 @@ def pull(
 async def _listed(session: Session, graph: Graph, line: Line) -> list[dict[str, object]]:
     """All that Meta has; the server learns of it, too."""
     now = Clock().now_ms()
-    try:
-        listed = await list_templates(graph, line.channel.waba_id, line.token)
-    except GraphError as error:
-        raise RefusedError(refusal_of(error)) from error
+    listed = await list_templates(graph, line.channel.waba_id, line.token)
     channel = line.channel
     changed = await replace_templates(
         session.database, channel.tenant, channel.waba_id, templates_of(listed), as_of=now - SKEW_MS

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
+from bot.people.alerts import settle_kinds
 from bot.store.database import Database
 from handlers.ports import Channel
 from handlers.whatsapp.health import Health
@@ -73,6 +74,12 @@ async def change_health(
                 _time(at),
             )
     return before, after
+
+
+async def free_channel(database: Database, channel: Channel, *reasons: str, at: int) -> None:
+    """Somebody has mended it: these reasons keep the channel from sending no more, and their alerts are settled."""
+    await change_health(database, channel, lambda health: health.lifted(*reasons), at=at)
+    await settle_kinds(database, channel.tenant, channel.id, reasons, None, at=at)
 
 
 async def set_throughput(database: Database, channel: Channel, per_s: int) -> None:

@@ -75,7 +75,7 @@ def test_what_meta_refuses_is_said(smarterbot: Command, meta: Meta, channel: str
     answer = smarterbot("template", "push", channel, "--name", REMINDER[0])
 
     assert answer.code == 1
-    assert "Meta refuses it (100, bad_request): the category of an approved" in answer.error
+    assert "Meta refused it, bad_request (100): the category of an approved" in answer.error
 
 
 def test_a_rehearsal_sends_nothing(smarterbot: Command, meta: Meta, channel: str) -> None:
@@ -131,7 +131,10 @@ def test_a_pull_writes_files_that_push_back_the_same(
 def test_a_number_without_a_token_says_what_to_do(smarterbot: Command, channel: str) -> None:
     unknown = smarterbot("template", "status", "0b8b7a5c-6a3d-4b0e-9c1f-2d3e4f5a6b7c")
 
-    assert (unknown.code, unknown.error) == (1, "error: there is no channel with this id\n")
+    assert (unknown.code, unknown.error) == (
+        1,
+        "error: there is no channel with this id: smarterbot channel list\n",
+    )
 
 
 def test_an_unknown_name_is_refused(smarterbot: Command, channel: str) -> None:
@@ -147,4 +150,4 @@ def test_while_meta_is_away_it_is_said(smarterbot: Command, meta: Meta, channel:
     answer = smarterbot("template", "status", channel)
 
     assert answer.code == 1
-    assert "Meta was not reached" in answer.error
+    assert "Meta cannot be reached" in answer.error

@@ -4,8 +4,9 @@ import asyncio
 
 from msgspec.structs import replace
 
+from bot.people.alerts import list_alerts, raise_alert
 from bot.people.channels import list_channels
-from bot.people.health import change_health, get_health, set_throughput
+from bot.people.health import change_health, free_channel, get_health, set_throughput
 from bot.store.database import Database
 from handlers.whatsapp.health import Health
 from tests.bot.people.conftest import BAKERY_CHANNEL
@@ -44,6 +45,18 @@ async def test_changes_at_once_do_not_overwrite_each_other(bakery: Database) -> 
 
     health = await get_health(bakery, BAKERY_CHANNEL)
     assert health == Health(holds=("token", "payment"), quality="RED")
+
+
+async def test_what_somebody_has_mended_is_free_again(bakery: Database) -> None:
+    await change_health(bakery, BAKERY_CHANNEL, lambda h: h.held("token", "payment"), at=NOW)
+    for kind in ("token", "payment"):
+        await raise_alert(bakery, BAKERY_CHANNEL.tenant, BAKERY_CHANNEL.id, kind, "", at=NOW)
+
+    await free_channel(bakery, BAKERY_CHANNEL, "token", "permission", at=NOW + 1)
+
+    left = await list_alerts(bakery, BAKERY_CHANNEL.tenant, settled=False)
+    assert (await get_health(bakery, BAKERY_CHANNEL)).holds == ("payment",)
+    assert [alert.kind for alert in left] == ["payment"]
 
 
 async def test_an_upgrade_is_written_to_the_channel(bakery: Database) -> None:
