@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bot.lanes import StoreLostError, Wire
-from bot.people import alerts, health, templates
+from bot.people import alerts, channels, health, templates
 from bot.people.directory import Directory, publish_directory
 from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE
@@ -58,7 +58,7 @@ class PostgresCareBook:
 
     async def set_throughput(self, channel: Channel, per_s: int) -> None:
         with _down():
-            await health.set_throughput(self._database, channel, per_s)
+            await channels.set_throughput(self._database, channel.id, per_s, tenant=channel.tenant)
 
     async def raise_alert(
         self,

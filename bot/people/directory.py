@@ -5,6 +5,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NoReturn, cast
@@ -34,6 +35,8 @@ KEY: Final = f"{PREFIX}directory"
 """HASH: snapshot, version (a digest of it), pepper (sealed)."""
 
 CHECK_S: Final = 2.0
+AGAIN_S: Final = 1.0  # between two reads, whoever asks for them
+LOOK_AGAIN_S_MAX: Final = 3.0
 PUBLISH_WAIT_S: Final = 10.0
 UNKNOWN_MAX: Final = 1_000
 LOCK_NUMBER: Final = 0x44495245  # any number that nobody else takes; "DIRE"
@@ -123,6 +126,9 @@ class Directory:
         self._form_keys: dict[ChannelId, str] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
+        self._wanted = asyncio.Event()
+        self._next: asyncio.Future[bool] | None = None
+        """For those who wait for the next read: whether it came about."""
 
     @property
     def pepper(self) -> bytes:
@@ -140,6 +146,17 @@ class Directory:
         ):
             self._unknown.add(phone_number_id)
         return channel
+
+    async def look_again(self) -> bool:
+        """See the port. `run` does the reading."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(LOOK_AGAIN_S_MAX):
+                return await asyncio.shield(self._next)
+        except TimeoutError:
+            return False
 
     def channel(self, channel: ChannelId) -> Channel | None:
         return self._channels.get(channel)
@@ -187,23 +204,35 @@ class Directory:
                 "check DATABASE_URL, or run `smarterbot migrate` if this is the first start"
             )
 
-    async def check(self) -> None:
-        """Take over what was published since, and look for the numbers that were asked for in vain."""
+    async def check(self) -> bool:
+        """Take over what was published since, and look for the numbers that were asked for in vain.
+
+        Answers whether the store told us what is published.
+        """
         if self._unknown:
             self._asked |= self._unknown
             self._unknown.clear()
             await self._publish()
-        await self._adopt()
+        return await self._adopt()
 
     async def run(self) -> NoReturn:
-        """Check every `CHECK_S`, for ever; whatever fails is tried again at the next."""
+        """Check every `CHECK_S`, sooner for those who `look_again`; whatever fails is tried again at the next."""
         while True:
-            await asyncio.sleep(CHECK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_S - AGAIN_S):
+                    await self._wanted.wait()
+            # Who asks from here on, while it is being read, waits for the next one.
+            waiting, self._next = self._next, None
+            self._wanted.clear()
+            found = False
             try:
-                await self.check()
+                found = await self.check()
             except (DirectoryError, StoreError) as error:
                 # We go on with what we have: it was right when it was loaded.
                 log.error("directory.stale", error=str(error))
+            if waiting is not None:
+                waiting.set_result(found)
+            await asyncio.sleep(AGAIN_S)
 
     async def _publish(self) -> None:
         try:
@@ -216,7 +245,7 @@ class Directory:
                 f"the schema is not up to date, run `smarterbot migrate`: {error}"
             ) from error
 
-    async def _adopt(self) -> None:
+    async def _adopt(self) -> bool:
         try:
             version = await self._read("version")
             if version is None:
@@ -224,13 +253,13 @@ class Directory:
                 await self._publish()
                 version = await self._read("version")
             if version is None or version == self._version:
-                return
+                return version is not None
             snapshot, pepper = await self._read("snapshot"), await self._read("pepper")
         except (StoreLostError, LaneError) as error:
             log.warning("directory.not_checked", error=type(error).__name__)
-            return
+            return False
         if snapshot is None or pepper is None:
-            return
+            return False
         try:
             self._pepper = _open_pepper(self._box, pepper)
         except SealError as error:
@@ -239,6 +268,7 @@ class Directory:
         self._version = version
         self._asked.clear()
         log.info("directory.loaded", firms=len(self._firms), channels=len(self._channels))
+        return True
 
     async def _read(self, field: str) -> bytes | None:
         # A field of a hash is one string.

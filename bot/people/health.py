@@ -82,17 +82,6 @@ async def free_channel(database: Database, channel: Channel, *reasons: str, at: 
     await settle_kinds(database, channel.tenant, channel.id, reasons, None, at=at)
 
 
-async def set_throughput(database: Database, channel: Channel, per_s: int) -> None:
-    """How many messages a second Meta lets the channel send from now on."""
-    async with database.tenant(channel.tenant) as connection:
-        await connection.execute(
-            "UPDATE smarterbot.channels SET throughput = $3 WHERE tenant_id = $1 AND id = $2",
-            channel.tenant,
-            channel.id,
-            per_s,
-        )
-
-
 def _health_of(row: asyncpg.Record) -> Health:
     return Health(
         holds=tuple(row["holds"]),

@@ -1,6 +1,8 @@
 """The directory answers from memory, learns of changes through the store, and starts without PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
@@ -177,6 +179,40 @@ async def test_a_number_that_stays_unknown_is_not_looked_up_again(
     await directory.check()
 
     assert await wire.call("HGET", KEY, "pepper") == b"marked"
+
+
+async def test_whoever_looks_again_finds_what_was_published_before(
+    bakery: Database, directory: Directory, wire: Wire, box: SecretBox
+) -> None:
+    async with reading(directory):
+        for number in ("2", "3", "4"):
+            channel = replace(
+                SECOND, id=ChannelId(f"{number}{SECOND.id[1:]}"), phone_number_id=number
+            )
+            await add_channel(bakery, box, channel, token="")
+            await publish_directory(bakery, wire, box)
+
+            assert await asyncio.gather(*(directory.look_again() for _ in range(3))) == [True] * 3
+            assert directory.channel_by_number(number) == channel
+
+
+async def test_whoever_looks_again_learns_that_the_store_is_away(
+    directory: Directory, wire: Wire
+) -> None:
+    await wire.close()
+
+    async with reading(directory):
+        assert not await directory.look_again()
+
+
+@asynccontextmanager
+async def reading(directory: Directory) -> AsyncIterator[None]:
+    """It reads by itself, as in a running server."""
+    task = asyncio.create_task(directory.run())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def test_a_store_that_was_emptied_is_filled_again(directory: Directory, wire: Wire) -> None:

@@ -5,8 +5,7 @@ import asyncio
 from msgspec.structs import replace
 
 from bot.people.alerts import list_alerts, raise_alert
-from bot.people.channels import list_channels
-from bot.people.health import change_health, free_channel, get_health, set_throughput
+from bot.people.health import change_health, free_channel, get_health
 from bot.store.database import Database
 from handlers.whatsapp.health import Health
 from tests.bot.people.conftest import BAKERY_CHANNEL
@@ -57,10 +56,3 @@ async def test_what_somebody_has_mended_is_free_again(bakery: Database) -> None:
     left = await list_alerts(bakery, BAKERY_CHANNEL.tenant, settled=False)
     assert (await get_health(bakery, BAKERY_CHANNEL)).holds == ("payment",)
     assert [alert.kind for alert in left] == ["payment"]
-
-
-async def test_an_upgrade_is_written_to_the_channel(bakery: Database) -> None:
-    await set_throughput(bakery, BAKERY_CHANNEL, 1000)
-
-    [sealed] = await list_channels(bakery)
-    assert sealed.channel.throughput == 1000

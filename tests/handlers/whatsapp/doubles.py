@@ -22,9 +22,13 @@ TOKEN = "EAAG-token"
 
 
 class Phonebook:
-    """A directory of one channel."""
+    """A directory of one channel, and of those that were added and not yet heard of."""
 
     def __init__(self) -> None:
+        self.added: list[Channel] = []
+        """Known after the next look."""
+        self.readable = True
+        self.looks = 0
         self.channels = {
             CHANNEL: Channel(
                 id=CHANNEL,
@@ -42,6 +46,13 @@ class Phonebook:
     def channel_by_number(self, phone_number_id: str) -> Channel | None:
         found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
         return found[0] if found else None
+
+    async def look_again(self) -> bool:
+        self.looks += 1
+        if self.readable:
+            self.channels |= {channel.id: channel for channel in self.added}
+            self.tokens |= {channel.id: TOKEN for channel in self.added}
+        return self.readable
 
     def channel(self, channel: ChannelId) -> Channel | None:
         return self.channels.get(channel)
