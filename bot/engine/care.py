@@ -51,7 +51,7 @@ class LaneCare:
     async def trouble(self, channel: ChannelId, fault: str, code: int) -> None:
         now = self._clock.now_ms()
         item = Trouble(channel=channel, fault=fault, at=now, code=code)
-        await self._once(self._key(channel), item, f"{fault}!{channel}", now // SAME_MS)
+        await self._once(self._key(channel), item, f"{fault}!{code}!{channel}", now // SAME_MS)
 
     async def recovered(self, channel: ChannelId) -> None:
         now = self._clock.now_ms()

@@ -55,11 +55,15 @@ TRIES_MAX: Final = 6  # then the next round asks again: two minutes of trying ar
 # Faults of ours that keep a number from sending, or from beginning to: words of `health.py`.
 _HELD_BY: Final = frozenset({"token", "permission", "account_locked", "number_setup", "payment"})
 _LIMITED_BY: Final = frozenset({"spam_limit", "misclassified_templates"})
+_NAMED_BY_SYNC: Final = frozenset({"template_paused", "template_disabled"})
 _BY_CODE: Final = frozenset({"bad_request", "template", "unknown"})
-# Meta's view of our templates differs from ours.
-_RESYNCED_BY: Final = frozenset({"template", "template_paused", "template_disabled"})
 
-_EXAMINED: Final = tuple(finding.problem for finding in doctor.FINDINGS)
+# What a whole examination shows to be well. That Meta was not understood is no illness of the number.
+_EXAMINED: Final = tuple(
+    finding.problem
+    for finding in doctor.FINDINGS
+    if finding not in (doctor.UNREACHABLE, doctor.UNKNOWN)
+)
 # Heard a moment ago, they may be news to the part of Meta that we ask.
 _SETTLING: Final = frozenset({
     "account_deleted", "account_disabled", "account_restricted", "app_removed",
@@ -218,12 +222,17 @@ class WhatsAppCare:
             await self._book.change_health(
                 channel, lambda health: health.held(*held).limited(*limited), at=trouble.at
             )
+        if fault in _NAMED_BY_SYNC:
+            # The refusal does not say which one: the list does, and that raises the alert.
+            await self._care.examine(channel)
+            return
         # Two bugs are two alerts; a token is one, by whatever code it is refused.
         code = str(trouble.code) if trouble.code else ""
         about = code if fault in _BY_CODE else ""
         await self._alert(channel.tenant, channel.id, fault, about, code, at=trouble.at)
         await self._book.publish()
-        if fault in _RESYNCED_BY:
+        if fault == "template":
+            # Meta's view of our templates differs from ours.
             await self._care.examine(channel)
 
     async def _recovered(self, recovered: Recovered) -> None:

@@ -400,6 +400,34 @@ async def test_the_same_refusal_is_kept_once_a_minute(known: Ward) -> None:
     assert (await get_health(known.database, CHANNEL)).limits == ("spam_limit",)
 
 
+@pytest.mark.parametrize("status", ["PAUSED", "DISABLED"])
+async def test_a_template_that_a_send_found_unfit_is_named_by_the_list(
+    known: Ward, status: str
+) -> None:
+    world = known.stage.emulator.world
+    found = world.template(LINE.waba_id, "recordatorio_hora", "es_CL")
+    assert found is not None
+    world.put_template(LINE.waba_id, replace(found, status=status))
+
+    await known.care.trouble(CHANNEL.id, f"template_{status.lower()}", 132015)
+    await known.works()
+
+    assert template(known).status == status
+    assert await known.alerts() == [(f"template_{status.lower()}", "recordatorio_hora es_CL", "")]
+
+
+async def test_a_bug_of_ours_is_an_alert_for_each_code(known: Ward) -> None:
+    for code in (100, 131009, 100):
+        await known.care.trouble(CHANNEL.id, "bad_request", code)
+    await known.works()
+    await known.is_examined()
+
+    assert await known.alerts() == [
+        ("bad_request", "100", "100"),
+        ("bad_request", "131009", "131009"),
+    ]
+
+
 async def test_every_word_for_a_hold_has_a_mend() -> None:
     assert set(HOLDS) <= set(MENDS)
 
