@@ -127,6 +127,10 @@ class Directory(Protocol):
         """The Graph token of a channel; empty when none was given."""
         ...
 
+    def siblings(self, channel: Channel) -> Sequence[Channel]:
+        """The tenant's channels of the same WhatsApp Business Account, itself first: they share their forms."""
+        ...
+
     def form_keys(self, channel: ChannelId) -> str:
         """The private keys that a channel's forms are read with, as PEM; empty when there is none."""
         ...

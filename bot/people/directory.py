@@ -187,6 +187,14 @@ class Directory:
         """How many of each kind are open, of all firms together."""
         return self._alerts
 
+    def siblings(self, channel: Channel) -> list[Channel]:
+        others = (
+            other
+            for other in self._channels.values()
+            if (other.tenant, other.waba_id) == (channel.tenant, channel.waba_id)
+        )
+        return [channel, *(other for other in others if other.id != channel.id)]
+
     def form_keys(self, channel: ChannelId) -> str:
         return self._form_keys.get(channel, "")
 

@@ -288,11 +288,7 @@ class WhatsAppCare:
 
     def _asks_for_templates(self, channel: Channel) -> bool:
         """Several numbers of a firm share a WABA and its templates: the first that can asks for them."""
-        sharing = [
-            each
-            for each in self._directory.channels_of(channel.waba_id)
-            if (each.tenant, each.waba_id) == (channel.tenant, channel.waba_id)
-        ]
+        sharing = self._directory.siblings(channel)
         able = [
             each
             for each in sharing

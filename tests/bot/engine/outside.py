@@ -336,6 +336,9 @@ class Directory:
     def token(self, channel: ChannelId) -> str:
         return TOKEN if channel == NUMBER.id else ""
 
+    def siblings(self, channel: Channel) -> list[Channel]:
+        return [channel]
+
     def form_keys(self, channel: ChannelId) -> str:
         return ""
 

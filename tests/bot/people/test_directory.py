@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bot.embedded.postgres import PostgresUrls
 from bot.lanes import StoreLostError, Wire
 from bot.people.alerts import raise_alert
-from bot.people.channels import add_channel, set_token
+from bot.people.channels import add_channel, set_form_key, set_token
 from bot.people.directory import KEY, Directory, publish_directory
 from bot.people.errors import DirectoryError
 from bot.people.health import change_health
@@ -109,6 +109,30 @@ async def test_a_copy_of_an_older_version_is_understood(
 
     assert other.channel(BAKERY_CHANNEL.id) == BAKERY_CHANNEL
     assert other.is_held(BAKERY_CHANNEL.id) == ""
+
+
+async def test_the_keys_of_forms_are_known_by_channel_and_the_numbers_of_an_account_by_each_other(
+    directory: Directory, bakery: Database, wire: Wire, box: SecretBox
+) -> None:
+    elsewhere = replace(
+        SECOND,
+        id=ChannelId("1c9c8b6d-7b4e-4c1f-8d20-3e4f5a6b7c8e"),
+        phone_number_id="3",
+        waba_id="9",
+    )
+    for channel in (SECOND, elsewhere):
+        await add_channel(bakery, box, channel, token="EAAG-two")
+    await set_form_key(bakery, box, SECOND.id, "a key", tenant=SECOND.tenant)
+    await publish_directory(bakery, wire, box)
+    await directory.check()
+
+    assert directory.siblings(SECOND) == [SECOND, BAKERY_CHANNEL]
+    assert directory.siblings(elsewhere) == [elsewhere]
+    keys = [directory.form_keys(c.id) for c in (BAKERY_CHANNEL, SECOND, elsewhere)]
+    assert keys == ["", "a key", ""]
+    kept = await wire.call("HGET", KEY, "snapshot")
+    assert isinstance(kept, bytes)
+    assert b"a key" not in kept
 
 
 async def test_a_process_starts_while_postgresql_is_down(

@@ -74,6 +74,9 @@ class Phonebook:
     def is_held(self, channel: ChannelId) -> str:
         return self.held.get(channel, "")
 
+    def siblings(self, channel: Channel) -> list[Channel]:
+        return [channel, *(other for other in self.channels.values() if other.id != channel.id)]
+
     def form_keys(self, channel: ChannelId) -> str:
         return self.keys.get(channel, "")
 
