@@ -14,13 +14,13 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from bot.billing.alerts import LoggedAlerts
 from bot.billing.budget import Budget
 from bot.billing.cards import read_cards
 from bot.billing.reckoning import ROTA_S, Reckoning
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, running_stores
+from bot.engine.care import LaneCare
 from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
 from bot.engine.journal import PARTS as JOURNAL_PARTS
@@ -38,6 +38,7 @@ from bot.media.links import Links
 from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
+from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
 from bot.people.tickets import Tickets
 from bot.settings import Settings
@@ -53,6 +54,7 @@ from flows.dialog.advance import Book
 from handlers.desk.serve import Desk
 from handlers.outside import Outside
 from handlers.ports import Handler
+from handlers.whatsapp.care import WhatsAppCare
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.forms import Forms
@@ -165,12 +167,13 @@ async def running(
         retention = Retention(database, library, clock=clock, metrics=metrics)
 
         # ------------------------------------------------------- money
+        care = LaneCare(lanes, bell, directory, clock=clock)
         cards = read_cards()
         budget = Budget(
             wire,
             cards,
             firm_of=directory.firm,
-            alerts=LoggedAlerts(wire, metrics=metrics),
+            alerts=care,
             clock=clock,
             metrics=metrics,
         )
@@ -194,6 +197,7 @@ async def running(
             limits=Limits(wire, clock=clock),
             budget=budget,
             intake=health_of_intake,
+            care=care,
             clock=clock,
             meter=metrics,
             jitter=random.random,
@@ -212,6 +216,14 @@ async def running(
             jitter=random.random,
         )
         handlers: list[Handler] = [sender, fetcher, Desk(clock)]
+        caretaker = WhatsAppCare(
+            graph,
+            directory=directory,
+            book=PostgresCareBook(database, wire, box, directory),
+            care=care,
+            clock=clock,
+            meter=metrics,
+        )
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -221,7 +233,7 @@ async def running(
             carriers,
             clock=clock,
             metrics=metrics,
-            single=frozenset(handler.kind for handler in handlers),
+            single=frozenset(handler.kind for handler in (*handlers, caretaker)),
         )
         works = role in ("all", "worker")
         if works:
@@ -233,7 +245,7 @@ async def running(
                 firm_of=directory.firm,
                 room=lambda: min(runner.room(handler.kind) for handler in handlers),
             )
-            for handler in handlers:
+            for handler in (*handlers, caretaker):
                 carriers[handler.kind] = Service(lanes, handler, clock=clock, metrics=metrics)
 
         # ------------------------------------------------------- the web
@@ -244,7 +256,7 @@ async def running(
         )
         app = web.Application(client_max_size=BODY_MAX)
         app.add_routes(health.routes())
-        app.add_routes([metrics_route(metrics, lambda: _look(lanes, metrics))])
+        app.add_routes([metrics_route(metrics, lambda: _look(lanes, directory, metrics))])
         app.add_routes([media_route(library)])
         hears = role in ("all", "web")
         posts: list[Post] = []
@@ -264,6 +276,7 @@ async def running(
                 verify_token=settings.verify_token,
                 directory=directory,
                 intake=intake,
+                care=care,
                 forms=form_tokens,
                 meter=metrics,
             )
@@ -285,6 +298,9 @@ async def running(
             owned: list[asyncio.Task[object]] = [tasks.create_task(_forever(directory.run()))]
             if works:
                 owned.append(tasks.create_task(_forever(runner.run())))
+                owned.append(
+                    tasks.create_task(_forever(care.run(Rota(wire, "care"), random.random)))
+                )
                 for part, rota in enumerate(rotas):
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
                 owned.append(tasks.create_task(_forever(retention.run())))
@@ -399,8 +415,9 @@ async def _ping(database: Database) -> None:
         await connection.fetchval("SELECT 1")
 
 
-async def _look(lanes: Lanes, metrics: Metrics) -> None:
+async def _look(lanes: Lanes, directory: Directory, metrics: Metrics) -> None:
     """What only the store knows, for /metrics; when it does not answer, the last figures stay."""
+    metrics.show_alerts(directory.open_alerts())
     with contextlib.suppress(StoreLostError):
         depths = await lanes.depths()
         for kind, depth in depths.kinds.items():

@@ -1,5 +1,7 @@
 """What operators count: one registry for each process, in Prometheus' text form."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -75,6 +77,13 @@ class Metrics:
             "smarterbot_dead_letters", "Dead letters kept.", registry=self.registry
         )
 
+        self.alerts = Gauge(
+            "smarterbot_alerts_open",
+            "Alerts that wait for somebody, by kind.",
+            ["kind"],
+            registry=self.registry,
+        )
+
         # Looking a child up by its labels costs more than counting, so each is looked up once.
         self._heard: dict[str, Counter] = {}
         self._events: dict[tuple[str, str], Counter] = {}
@@ -116,6 +125,12 @@ class Metrics:
         if child is None:
             child = self._answers[str(status)] = self.webhook_seconds.labels(str(status))
         child.observe(seconds)
+
+    def show_alerts(self, open_now: Mapping[str, int]) -> None:
+        """How many alerts of each kind are open; one that is settled is gone."""
+        self.alerts.clear()
+        for kind, number in open_now.items():
+            self.alerts.labels(kind).set(number)
 
     def exposition(self) -> bytes:
         """The registry in Prometheus' text format."""

@@ -21,6 +21,8 @@ from flows.values.ids import (
     TenantId,
     Wamid,
 )
+from flows.window import Category
+from handlers.care import Change
 from handlers.events import Event, Sender
 from handlers.journal import Record, StatusSeen
 
@@ -48,6 +50,49 @@ class Channel(Struct, frozen=True, omit_defaults=True):
     """SmarterOS's own number: login codes and onboarding go through it."""
     throughput: int = THROUGHPUT
     """Messages a second that Meta lets this number send."""
+
+
+class Template(Struct, frozen=True, omit_defaults=True):
+    """One template of a WABA in one language, as Meta said last."""
+
+    name: str
+    locale: str
+    """As Meta writes it: es_CL, en."""
+    status: str
+    """APPROVED, PAUSED, REJECTED, DISABLED, PENDING …: it may be sent if and only if it is APPROVED."""
+    category: Category
+    quality: str = "UNKNOWN"
+    """GREEN, YELLOW, RED or UNKNOWN."""
+    parameters: tuple[str, ...] = ()
+    """Names of the body's parameters, in order; positional ones are named `1`, `2` …"""
+
+
+class Care(Protocol):
+    """Whatever befalls numbers and accounts, durable until somebody has taken care of it. Never waits for PostgreSQL."""
+
+    async def hear(self, changes: Sequence[Change]) -> None:
+        """Keep what Meta says, each change once.
+
+        Raises:
+            StoreDownError: something may not be durable; nothing may be acknowledged.
+        """
+        ...
+
+    async def trouble(self, channel: ChannelId, fault: str, code: int) -> None:
+        """Meta refuses what we send, and somebody has to mend it. Told again within a minute, it is not kept again.
+
+        Raises:
+            StoreDownError: it may not be durable.
+        """
+        ...
+
+    async def recovered(self, channel: ChannelId) -> None:
+        """Meta took a message on a channel that is held. Raises as `trouble`."""
+        ...
+
+    async def examine(self, channel: Channel) -> None:
+        """Ask Meta about it soon. Raises as `trouble`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +133,18 @@ class Directory(Protocol):
 
     def form_keys(self, channel: ChannelId) -> str:
         """The private keys that a channel's forms are read with, as PEM; empty when there is none."""
+        ...
+
+    def channels_of(self, account: str) -> tuple[Channel, ...]:
+        """The channels of a WABA or, if it is the id of one, of a Meta portfolio; of all firms that share it."""
+        ...
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        """A template as it stands with the channel's WABA; None when Meta has not told us of it."""
+        ...
+
+    def is_held(self, channel: ChannelId) -> str:
+        """Why nothing may be sent on the channel now, one word; empty if it may."""
         ...
 
 

@@ -7,7 +7,9 @@ import asyncpg
 import typer
 
 from bot.cli import (
+    alerts,
     channel,
+    channel_care,
     conversation,
     costs,
     flows,
@@ -16,6 +18,7 @@ from bot.cli import (
     loadtest,
     prices,
     serve,
+    template,
     tenant,
 )
 from bot.cli.form import FormRefusedError
@@ -38,6 +41,12 @@ app = typer.Typer(
 )
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(channel.app, name="channel")
+channel.app.command("doctor")(channel_care.doctor)
+channel.app.command("subscribe")(channel_care.subscribe)
+channel.app.command("register")(channel_care.register)
+channel.app.command("deregister")(channel_care.deregister)
+app.add_typer(template.app, name="template")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(form.app, name="form")
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(flows.app, name="flows")

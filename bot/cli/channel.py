@@ -9,6 +9,7 @@ import typer
 from bot.cli.meta import meta_of
 from bot.cli.output import AsJson, DryRun, FieldError, print_json, print_line, print_table
 from bot.cli.session import Session, in_session
+from bot.clock import Clock
 from bot.people.channels import (
     SealedChannel,
     add_channel,
@@ -19,6 +20,8 @@ from bot.people.channels import (
     set_token,
 )
 from bot.people.form_keys import FormKeyChange, settle_form_key
+from bot.people.health import free_channel
+from bot.people.registrations import reseal_pin
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
 from flows.values.ids import ChannelId, TenantId
@@ -135,6 +138,7 @@ def token(
     async def work(session: Session) -> None:
         found = (await find_channel(session.database, ChannelId(str(channel)))).channel
         await set_token(session.database, session.box, found.id, new, tenant=found.tenant)
+        await free_channel(session.database, found, "token", "permission", at=Clock().now_ms())
         await session.publish()
 
     in_session(work)
@@ -215,10 +219,12 @@ def set_channel(
 
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
-    """Seal every token and form key with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
+    """Seal every token, PIN and form key with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
 
     async def work(session: Session) -> int:
         changed = await reseal_secrets(session.database, session.box)
+        for sealed in await list_channels(session.database):
+            changed += await reseal_pin(session.database, session.box, sealed.channel)
         await session.publish()
         return changed
 

@@ -14,6 +14,7 @@ from flows.catalogue import LOCALES, product_flows
 from flows.dialog.checker import Shipped, check, closure, ship
 from flows.dialog.draw import draw
 from flows.dialog.po import extend
+from flows.dialog.templates import TemplateFileError, read_templates
 from flows.dialog.texts import TextError, Texts
 
 app = typer.Typer(help="Check, draw and extract the conversations.", no_args_is_help=True)
@@ -42,10 +43,13 @@ def check_flows(
     console = Console(stderr=True)
     try:
         texts = Texts.load(LOCALES)
-    except TextError as error:
+        templates = read_templates(LOCALES)
+    except (TextError, TemplateFileError) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
-    problems = check(product_flows(), texts, shipped=read_shipped(), elsewhere=ELSEWHERE)
+    problems = check(
+        product_flows(), texts, shipped=read_shipped(), elsewhere=ELSEWHERE, templates=templates
+    )
     if as_json:
         sys.stdout.write(msgspec.json.encode(problems).decode() + "\n")
     for problem in problems if not as_json else ():

@@ -7,7 +7,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NoReturn, cast
 
 import asyncpg
@@ -22,13 +22,14 @@ from bot.people.channels import (
     sealed_channel_of,
 )
 from bot.people.errors import DirectoryError
+from bot.people.templates import template_of
 from bot.people.tenants import firm_of
 from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE, SealError, StoreError
 from bot.store.secrets import SecretBox
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, TenantId
-from handlers.ports import Channel
+from handlers.ports import Channel, Template
 
 KEY: Final = f"{PREFIX}directory"
 """HASH: snapshot, version (a digest of it), pepper (sealed)."""
@@ -43,6 +44,14 @@ LOCK_NUMBER: Final = 0x44495245  # any number that nobody else takes; "DIRE"
 log = structlog.get_logger()
 
 
+class Account(msgspec.Struct, frozen=True):
+    """A WABA of a firm."""
+
+    tenant: TenantId
+    waba_id: str
+    templates: tuple[Template, ...]
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything in the directory, as the store keeps it."""
 
@@ -50,6 +59,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     channels: tuple[Channel, ...]
     tokens: dict[ChannelId, str]
     """Sealed."""
+    accounts: tuple[Account, ...] = ()
+    holds: dict[ChannelId, tuple[str, ...]] = {}
+    alerts: dict[str, int] = {}
+    """How many of each kind are open, of all firms together."""
     form_keys: dict[ChannelId, str] = {}
     """Sealed, of those that have one."""
 
@@ -61,7 +74,7 @@ _decode: Final = msgspec.json.Decoder(Snapshot).decode
 async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> None:
     """Copy the directory from PostgreSQL into the store; its version changes with it.
 
-    Call it after every change of a firm or a channel.
+    Call it after every change of a firm, a channel, a template, a hold or an alert.
 
     Raises:
         StoreLostError, bot.store.errors.UNAVAILABLE: one of the two is down; the copy is as it was.
@@ -72,12 +85,18 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
         firms = await connection.fetch("SELECT * FROM smarterbot.directory_tenants()")
         rows = await connection.fetch("SELECT * FROM smarterbot.directory_channels()")
         pepper = await connection.fetchval("SELECT pepper FROM smarterbot.installation")
+        templates = await connection.fetch("SELECT * FROM smarterbot.directory_templates()")
+        holds = await connection.fetch("SELECT * FROM smarterbot.directory_holds()")
+        alerts = await connection.fetch("SELECT * FROM smarterbot.directory_alerts()")
         channels = [sealed_channel_of(row) for row in rows]
         snapshot = _encode(
             Snapshot(
                 firms=tuple(firm_of(row) for row in firms),
                 channels=tuple(sealed.channel for sealed in channels),
                 tokens={sealed.channel.id: sealed.token for sealed in channels},
+                accounts=_accounts(templates),
+                holds={ChannelId(str(row["channel_id"])): tuple(row["holds"]) for row in holds},
+                alerts={row["kind"]: row["open"] for row in alerts},
                 form_keys={each.channel.id: each.form_key for each in channels if each.form_key},
             )
         )
@@ -100,6 +119,10 @@ class Directory:
         self._channels: dict[ChannelId, Channel] = {}
         self._by_number: dict[str, Channel] = {}
         self._tokens: dict[ChannelId, str] = {}
+        self._by_account: dict[str, tuple[Channel, ...]] = {}
+        self._templates: dict[tuple[TenantId, str, str, str], Template] = {}
+        self._holds: dict[ChannelId, tuple[str, ...]] = {}
+        self._alerts: dict[str, int] = {}
         self._form_keys: dict[ChannelId, str] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
@@ -147,6 +170,26 @@ class Directory:
 
     def token(self, channel: ChannelId) -> str:
         return self._tokens.get(channel, "")
+
+    def channels(self) -> Iterable[Channel]:
+        """All of them."""
+        return self._channels.values()
+
+    def channels_of(self, account: str) -> tuple[Channel, ...]:
+        return self._by_account.get(account, ())
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        known = self._channels.get(channel)
+        if known is None:
+            return None
+        return self._templates.get((known.tenant, known.waba_id, name, locale))
+
+    def is_held(self, channel: ChannelId) -> str:
+        return next(iter(self._holds.get(channel, ())), "")
+
+    def open_alerts(self) -> Mapping[str, int]:
+        """How many of each kind are open, of all firms together."""
+        return self._alerts
 
     def siblings(self, channel: Channel) -> list[Channel]:
         others = (
@@ -259,6 +302,18 @@ class Directory:
         self._form_keys = {
             each.channel.id: self._opened(each, open_form_key) for each in sealed if each.form_key
         }
+        by_account: dict[str, list[Channel]] = {}
+        for channel in snapshot.channels:
+            for account in {channel.waba_id, channel.portfolio_id} - {""}:
+                by_account.setdefault(account, []).append(channel)
+        self._by_account = {account: tuple(found) for account, found in by_account.items()}
+        self._templates = {
+            (account.tenant, account.waba_id, template.name, template.locale): template
+            for account in snapshot.accounts
+            for template in account.templates
+        }
+        self._holds = snapshot.holds
+        self._alerts = snapshot.alerts
 
     def _opened(
         self, sealed: SealedChannel, unseal: Callable[[SecretBox, SealedChannel], str]
@@ -269,6 +324,14 @@ class Directory:
             # One firm's secret must not keep the others from working; its sends say that there is none.
             log.error("directory.secret_sealed", channel=sealed.channel.id, error=str(error))
             return ""
+
+
+def _accounts(rows: Iterable[asyncpg.Record]) -> tuple[Account, ...]:
+    found: dict[tuple[TenantId, str], list[Template]] = {}
+    for row in rows:
+        key = (TenantId(str(row["tenant_id"])), row["waba_id"])
+        found.setdefault(key, []).append(template_of(row))
+    return tuple(Account(*key, tuple(templates)) for key, templates in found.items())
 
 
 def _seal_pepper(box: SecretBox, pepper: bytes) -> bytes:

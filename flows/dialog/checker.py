@@ -31,6 +31,8 @@ from flows.dialog.flow import Flow, State, parts
 from flows.dialog.screens import ERROR_MAX
 from flows.dialog.source import ANYWHERE, END, HUMAN, Seen, impure_imports, look, look_anywhere
 from flows.dialog.style import ALIKE, Role, judge, visible
+from flows.dialog.template_uses import template_problems
+from flows.dialog.templates import Templates
 from flows.dialog.texts import COMMON_NAMES, FORMAT_KEYS, Texts, Voice
 
 IDLE_MAX: Final = timedelta(days=30)
@@ -102,6 +104,7 @@ def check(
     *,
     shipped: Mapping[str, Shipped] | None = None,
     elsewhere: Collection[str] = (),
+    templates: Templates | None = None,
 ) -> list[Problem]:
     """All problems of a set of flows.
 
@@ -110,6 +113,7 @@ def check(
         texts: the catalogues.
         shipped: the committed record of what was released.
         elsewhere: beginnings of keys that are said outside the flows.
+        templates: those that there are; None: which ones flows name is not looked at.
     """
     every = closure(flows)
     see = cache(look)
@@ -118,6 +122,8 @@ def check(
         found += _structure(flow, see)
         if shipped is not None:
             found += _history(flow, shipped.get(flow.name))
+        if templates is not None:
+            found += [Problem(at, what) for at, what in template_problems(flow, templates)]
     for flow in flows:
         found += _root(flow)
     found += _taps(every, see)

@@ -20,6 +20,7 @@ from msgspec import Raw, Struct
 from flows.dialog.events import NO_JSON, Attachment, Heard, HeardKind, Location, MediaKind
 from flows.values.ids import ItemId, Wamid
 from flows.values.phone import country_of
+from handlers.care import Change
 from handlers.events import Sender
 
 DEPTH_MAX: Final = 64  # deepest nesting that we read; Meta's own payloads stay under 16
@@ -28,6 +29,7 @@ ID_CHARS_MAX: Final = (
 )
 NAME_CHARS_MAX: Final = 256
 NOTICES_MAX: Final = 100  # kept of one body; the rest says only how many
+CHANGE_BYTES_MAX: Final = 32 * 1024  # of the value of one change; Meta's own stay under 4 KB
 
 BSUID: Final = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}")
 _PHONE: Final = re.compile(r"\+?([0-9]{5,20})")
@@ -46,6 +48,11 @@ FIELDS: Final = frozenset({
     "security", "smb_app_state_sync", "smb_message_echoes", "template_category_update", "user_preferences",
 })  # fmt: skip
 """The webhook fields besides `messages` that Meta documents. Another one is counted as `other_field`."""
+
+# Fields that are about people, not about accounts: they are no `Change`.
+_OF_PEOPLE: Final = frozenset({
+    "calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences",
+})  # fmt: skip
 
 StatusKind = Literal["sent", "delivered", "read", "played", "failed"]
 
@@ -80,7 +87,7 @@ class Status(Struct, frozen=True):
 
 
 class Notice(Struct, frozen=True):
-    """Something that is counted and logged, and goes no further."""
+    """Something that is counted and logged."""
 
     name: str
     """A webhook field of `FIELDS`, or what was wrong with an item; a closed vocabulary."""
@@ -95,6 +102,7 @@ class Webhook(Struct, frozen=True):
     messages: list[Parsed]
     statuses: list[Status]
     notices: list[Notice]
+    changes: list[Change] = []
 
 
 def parse(body: bytes) -> Webhook:
@@ -115,12 +123,18 @@ def _careful(body: bytes) -> Webhook:
         return webhook
     for entry in _objects(envelope.get("entry"), webhook):
         waba_id = _id(entry.get("id"))
+        at = _at(entry.get("time"))
         for change in _objects(entry.get("changes"), webhook):
             value = change.get("value")
             field = change.get("field")
+            if field is None:
+                # Where Meta's own examples have it, now and then.
+                field = _get(value, "field") or entry.get("field")
             if field != "messages":
                 name = field if isinstance(field, str) and field in FIELDS else "other_field"
                 _note(webhook, name, waba_id=waba_id, event=_event(value))
+                if name not in _OF_PEOPLE:
+                    webhook.changes.append(_changed_account(field, value, waba_id=waba_id, at=at))
             elif isinstance(value, dict):
                 _read_messages(value, webhook, waba_id=waba_id)
             else:
@@ -151,6 +165,18 @@ def _read_messages(value: _Object, webhook: Webhook, *, waba_id: str) -> None:
                 webhook.statuses.append(seen)
     if value.get("errors"):
         _note(webhook, "errors", waba_id=waba_id)
+
+
+def _changed_account(field: object, value: object, *, waba_id: str, at: int) -> Change:
+    """For whoever takes care of accounts to read: `handlers/whatsapp/changes.py`."""
+    told = msgspec.json.encode(value, order="deterministic")
+    return Change(
+        account=waba_id,
+        field=field if isinstance(field, str) and _WORD.fullmatch(field) else "other",
+        # Without its value it still says that something has changed.
+        value=Raw(told if len(told) <= CHANGE_BYTES_MAX else b"null"),
+        at=at,
+    )
 
 
 # ------------------------------------------------------------------ messages

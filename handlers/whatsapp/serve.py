@@ -6,8 +6,9 @@ from a healthy intake allows a second request.
 """
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, assert_never
 
 import msgspec
@@ -35,6 +36,7 @@ from handlers.ports import (
     Again,
     Before,
     Budget,
+    Care,
     Channel,
     Clock,
     Dead,
@@ -46,6 +48,7 @@ from handlers.ports import (
     Item,
     Limits,
     Outcome,
+    StoreDownError,
 )
 from handlers.whatsapp import payload
 from handlers.whatsapp.client import Graph
@@ -100,6 +103,7 @@ class WhatsAppSender:
         limits: Limits,
         budget: Budget,
         intake: IntakeHealth,
+        care: Care,
         clock: Clock,
         meter: Meter,
         jitter: Callable[[], float],
@@ -114,6 +118,7 @@ class WhatsAppSender:
         self._limits = limits
         self._budget = budget
         self._intake = intake
+        self._care = care
         self._clock = clock
         self._meter = meter
         self._jitter = jitter
@@ -267,6 +272,8 @@ class WhatsAppSender:
             log.warning("whatsapp.send_in_doubt", item=item.id, error=str(error))
             return Doubt(self._reset_doubt_ms, "broken_request")
         self._pauses.end(number)
+        if self._directory.is_held(say.channel):
+            await self._tell_care(self._care.recovered(say.channel))
         self._meter.count("whatsapp_send", "held" if accepted.held else "accepted")
         if accepted.held:
             log.warning("whatsapp.held_for_quality", item=item.id)
@@ -313,6 +320,8 @@ class WhatsAppSender:
             code=refusal.code,
             details=refusal.details,
         )
+        if fault.alert:
+            await self._tell_care(self._care.trouble(say.channel, fault.name, refusal.code))
         asked_ms = refusal.retry_after_s * 1000
         if fault.reaction is not Reaction.PAUSE:
             self._pauses.end(number)
@@ -441,6 +450,11 @@ class WhatsAppSender:
         )
         if rest:
             log.warning("whatsapp.number_rests", phone_number_id=number, why=why, rest_ms=rest)
+
+    async def _tell_care(self, news: Awaitable[None]) -> None:
+        """What becomes of the message does not depend on it: if it is lost, the next one tells it again."""
+        with contextlib.suppress(StoreDownError):
+            await news
 
     # -------------------------------------------------------------- waiting
 

@@ -14,10 +14,13 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from flows.values.ids import NO_CONVERSATION
+from flows.values.ids import NO_CONVERSATION, ChannelId
+from handlers.care import Change
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, Directory, Intake, StoreDownError
+from handlers.ports import Arrival, Care, Channel, Directory, Intake, StoreDownError
+from handlers.whatsapp.changes import channels_meant
 from handlers.whatsapp.codec import MalformedError, Notice, Parsed, Webhook, parse
+from handlers.whatsapp.faults import fault_of
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.meter import Meter
 
@@ -65,6 +68,7 @@ class WhatsAppWebhook:
         verify_token: str,
         directory: Directory,
         intake: Intake,
+        care: Care,
         forms: FormTokens,
         meter: Meter,
     ) -> None:
@@ -75,6 +79,7 @@ class WhatsAppWebhook:
         self._verify_token = verify_token.encode()
         self._directory = directory
         self._intake = intake
+        self._care = care
         self._forms = forms
         self._meter = meter
         self._refused: dict[str, float] = {}
@@ -155,13 +160,24 @@ class WhatsAppWebhook:
                 return self._refuse(503, "unknown_number")
             arrivals, statuses, unknown = self._resolve(webhook)
             self._pass_over(unknown)
+        changes = self._ours(webhook.changes)
+        if len(changes) < len(webhook.changes):
+            # As with numbers: an account may just have been added.
+            if not await self._directory.look_again():
+                return self._refuse(503, "unknown_account")
+            changes = self._ours(webhook.changes)
+            self._pass_over_accounts(len(webhook.changes) - len(changes))
         if webhook.notices:
             self._notice(webhook.notices)
-        if arrivals or statuses:
-            try:
+        try:
+            if arrivals or statuses:
                 await self._intake.hear(arrivals, statuses)
-            except StoreDownError:
-                return self._refuse(503, "store_down")
+            if changes:
+                await self._care.hear(changes)
+            for channel, code in self._troubles(webhook):
+                await self._care.trouble(channel, fault_of(code).name, code)
+        except StoreDownError:
+            return self._refuse(503, "store_down")
         return 200
 
     async def _read(self, request: web.Request) -> bytes:
@@ -240,6 +256,26 @@ class WhatsAppWebhook:
             self._meter.count("whatsapp_unknown_number")
         for number in list(dict.fromkeys(unknown))[:LOGGED_MAX]:
             log.warning("whatsapp.unknown_number", phone_number_id=number)
+
+    def _ours(self, changes: list[Change]) -> list[Change]:
+        """Those of an account in the directory."""
+        return [change for change in changes if channels_meant(self._directory, change)]
+
+    def _pass_over_accounts(self, unknown: int) -> None:
+        """No firm has these accounts: repeating it would change nothing."""
+        for _ in range(unknown):
+            self._meter.count("whatsapp_unknown_account")
+        if unknown:
+            log.warning("whatsapp.unknown_account", changes=unknown)
+
+    def _troubles(self, webhook: Webhook) -> set[tuple[ChannelId, int]]:
+        """Failures that somebody has to mend: (the channel, Meta's code)."""
+        return {
+            (channel.id, status.code)
+            for status in webhook.statuses
+            if status.status == "failed" and fault_of(status.code).alert
+            if (channel := self._directory.channel_by_number(status.phone_number_id)) is not None
+        }
 
     def _arrival(self, channel: Channel, message: Parsed) -> Arrival:
         heard, answers = message.heard, NO_CONVERSATION

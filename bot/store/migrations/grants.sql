@@ -8,7 +8,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
   smarterbot.message_statuses, smarterbot.refusals, smarterbot.handoffs, smarterbot.media, smarterbot.media_uploads
   TO :app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.message_fares TO :app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.templates, smarterbot.channel_health, smarterbot.alerts TO :app;
 -- A ledger and a drawer: what was put in stays.
 GRANT SELECT, INSERT ON smarterbot.consents TO :app;
 GRANT INSERT ON smarterbot.journal_rejects TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.directory_tenants(), smarterbot.directory_channels() TO :app;
+GRANT EXECUTE ON FUNCTION
+  smarterbot.directory_templates(), smarterbot.directory_holds(), smarterbot.directory_alerts()
+  TO :app;

@@ -25,6 +25,13 @@
     PUT  /api/templates/{number}            a template (fields of `templates.Template`): added or replaced
     PUT  /api/numbers/{number}              {free_service}: how many service messages of a month cost nothing
     GET  /api/bill                          what Meta bills: messages delivered, by number, month, category and type
+    GET  /api/accounts/{number}             how the number stands at Meta (fields of `accounts.Standing`)
+    PUT  /api/accounts/{number}             some of these fields; nobody is told
+    POST /api/accounts/{number}/decisions   what Meta decides, told by its webhook; `type` is one of
+             template {name, language, event, reason?, title?} (APPROVED, REJECTED, PAUSED, DISABLED, DELETED …) ·
+             template_quality {name, language, quality} · template_category {name, language, category, soon?} ·
+             number_quality {event, tier?} (THROUGHPUT_UPGRADE, FLAGGED …) · number_name {decision, reason?} ·
+             account {event, ban?, restrictions?} · other {field, value}
     POST /api/shift                         {ms}: moves the time forward
     POST /api/reset                         {}: forgets people, chats, faults and counts
     GET  /api/truth                         {world: what was heard and taken, by person; posted: webhooks; pending}
@@ -46,6 +53,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from handlers.ports import Clock
+from handlers.whatsapp.emulator.accounts import Accounts, Decision
 from handlers.whatsapp.emulator.content import (
     Buttons,
     Card,
@@ -179,6 +187,7 @@ _NUMBER_CHANGE: Final[Decoder[NumberChange]] = Decoder(NumberChange)
 _SHIFT: Final[Decoder[Shift]] = Decoder(Shift)
 _TEMPLATE: Final[Decoder[Template]] = Decoder(Template)
 _CHANGES: Final[Decoder[dict[str, int]]] = Decoder(dict[str, int])
+_DECISION: Final[Decoder[Decision]] = Decoder(Decision)
 _OBJECT: Final[Decoder[dict[str, object]]] = Decoder(dict[str, object])
 
 
@@ -231,6 +240,7 @@ class Control:
         waits: Waits,
         chores: Chores,
         media: Media,
+        accounts: Accounts,
         forms: FormStore,
         form_client: FormClient,
         on_shift: OnShift | None,
@@ -246,6 +256,7 @@ class Control:
         self._clock = clock
         self._waits = waits
         self._chores = chores
+        self._accounts = accounts
         self._on_shift = on_shift
 
     def routes(self) -> list[web.RouteDef]:
@@ -268,6 +279,9 @@ class Control:
             web.put("/api/templates/{number}", _refusing(self._put_template)),
             web.put("/api/numbers/{number}", _refusing(self._put_number)),
             web.get("/api/bill", self._bill),
+            web.get("/api/accounts/{number}", _refusing(self._get_account)),
+            web.put("/api/accounts/{number}", _refusing(self._put_account)),
+            web.post("/api/accounts/{number}/decisions", _refusing(self._decide)),
             web.post("/api/shift", _refusing(self._shift)),
             web.post("/api/reset", _refusing(self._reset)),
             web.get("/api/truth", self._truth),
@@ -470,6 +484,18 @@ class Control:
     async def _bill(self, request: web.Request) -> web.Response:
         return _json(self._world.bill())
 
+    async def _get_account(self, request: web.Request) -> web.Response:
+        return _json(self._accounts.standing(self._number(request)))
+
+    async def _put_account(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        return _json(self._accounts.change(number, await _body(request, _OBJECT)))
+
+    async def _decide(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        self._accounts.decide(number, await _body(request, _DECISION))
+        return _json(self._accounts.standing(number), HTTPStatus.ACCEPTED)
+
     async def _shift(self, request: web.Request) -> web.Response:
         ms = (await _body(request, _SHIFT)).ms
         if not 0 < ms <= SHIFT_MAX_MS:
@@ -489,6 +515,7 @@ class Control:
         self._media.reset()
         self._form_client.reset()
         self._faults.clear()
+        self._accounts.clear()
         self._feed.tell(Reload())
         return _json({})
 

@@ -48,7 +48,7 @@ def read_template(given: JSON, find_template: FindTemplate) -> Notice:
     name = a_text(given, "name", "template.name")
     language = a_text(an_object(given, "language"), "code", "template.language.code")
     template = find_template(name, language)
-    if template is None or template.status in {"PENDING", "REJECTED"}:
+    if template is None or template.status in {"PENDING", "REJECTED", "ARCHIVED"}:
         raise GraphError(132001, f"template name ({name}) does not exist in {language}")
     if template.status == "PAUSED":
         raise GraphError(132015, "The template is paused because of its quality.")

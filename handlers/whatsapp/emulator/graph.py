@@ -1,15 +1,11 @@
-"""The Graph API as the bot sees it: sending, reading, templates; with Meta's errors and the faults on demand.
+"""The Graph API as the bot sees it: sending and reading; with Meta's errors and the faults on demand.
 
 POST /{version}/{phone_number_id}/messages      send · mark read · typing
-GET  /{version}/{waba_id}/message_templates     ?name= &limit= &after=
-GET  /{version}/{waba_id}/subscribed_apps
-GET  /{version}/{phone_number_id}               ?fields=
 """
 
 import secrets
 import socket
 import struct
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -17,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from handlers.ports import Clock
+from handlers.whatsapp.emulator.accounts import Accounts
 from handlers.whatsapp.emulator.content import Form, Notice, Said, media_in
 from handlers.whatsapp.emulator.errors import HTTP_STATUS, GraphError, title_of
 from handlers.whatsapp.emulator.faults import Board
@@ -25,12 +22,10 @@ from handlers.whatsapp.emulator.forms import FormStore
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Phones
 from handlers.whatsapp.emulator.sends import ReadReceipt, read_request
-from handlers.whatsapp.emulator.templates import Button, Card, Template
 from handlers.whatsapp.emulator.waits import Waits
 from handlers.whatsapp.emulator.witness import Witness
 from handlers.whatsapp.emulator.world import Number, NumberId, Send, World
 
-PAGE_OF_TEMPLATES: Final = 25  # Meta's default
 _BAD_GATEWAY: Final = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>Sorry, something went wrong.</h1></body></html>"
 
 
@@ -43,6 +38,7 @@ class Graph:
         world: World,
         phones: Phones,
         media: Media,
+        accounts: Accounts,
         forms: FormStore,
         faults: Board,
         clock: Clock,
@@ -51,6 +47,7 @@ class Graph:
     ) -> None:
         self._world = world
         self._phones = phones
+        self._accounts = accounts
         self._media = media
         self._forms = forms
         self._faults = faults
@@ -62,9 +59,6 @@ class Graph:
         version = r"/{version:v\d+\.\d+}"
         return [
             web.post(version + r"/{id:\d+}/messages", self._messages),
-            web.get(version + r"/{id:\d+}/message_templates", self._templates),
-            web.get(version + r"/{id:\d+}/subscribed_apps", self._subscribed_apps),
-            web.get(version + r"/{id:\d+}", self._number),
         ]
 
     # -------------------------------------------------------------- messages
@@ -104,6 +98,7 @@ class Graph:
         if known is None:
             raise unknown_object(number)
         check_token(request, known)
+        self._accounts.check_token(number)
         try:
             body = msgspec.json.decode(raw, type=JSON)
         except msgspec.DecodeError as error:
@@ -112,6 +107,7 @@ class Graph:
             asked = read_request(body, lambda *key: self._world.template(known.waba_id, *key))
             if isinstance(asked, Send):
                 self._check_files(number, asked.content)
+                self._accounts.check_send(number, initiates=isinstance(asked.content, Notice))
                 self._check_form(known, asked.content)
         except GraphError as error:
             self._world.refuse(error.code)
@@ -181,68 +177,6 @@ class Graph:
             {"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]}
         )
 
-    # -------------------------------------------------------------- templates
-
-    async def _templates(self, request: web.Request) -> web.Response:
-        waba = request.match_info["id"]
-        try:
-            self._check_waba(request, waba)
-            limit = _count(request, "limit", PAGE_OF_TEMPLATES)
-            first = _count(request, "after", 0)
-        except GraphError as error:
-            return refusal(error)
-        name = request.query.get("name", "")
-        found = [
-            template
-            for template in self._world.templates(waba)
-            if not name or template.name == name
-        ]
-        last = first + max(1, limit)
-        paging: JSON = {"cursors": {"before": str(first), "after": str(last)}}
-        if last < len(found):
-            paging["next"] = str(request.url.update_query(after=str(last)))
-        return web.json_response(
-            {"data": [_described(each) for each in found[first:last]], "paging": paging}
-        )
-
-    # -------------------------------------------------------------- number and account
-
-    async def _subscribed_apps(self, request: web.Request) -> web.Response:
-        try:
-            self._check_waba(request, request.match_info["id"])
-        except GraphError as error:
-            return refusal(error)
-        app = {"id": "1", "name": "SmarterBot", "link": "https://example.com/"}
-        return web.json_response({"data": [{"whatsapp_business_api_data": app}]})
-
-    async def _number(self, request: web.Request) -> web.Response:
-        try:
-            known = self._world.numbers.get(NumberId(request.match_info["id"]))
-            if known is None:
-                raise unknown_object(request.match_info["id"])
-            check_token(request, known)
-        except GraphError as error:
-            return refusal(error)
-        everything: JSON = {
-            "verified_name": known.name,
-            "display_phone_number": known.display_phone,
-            "quality_rating": "GREEN",
-            "code_verification_status": "VERIFIED",
-            "name_status": "APPROVED",
-            "health_status": {"can_send_message": "AVAILABLE", "entities": []},
-            "throughput": {"level": "STANDARD"},
-        }
-        asked = request.query.get("fields", ",".join(everything)).split(",")
-        return web.json_response(
-            {key: value for key, value in everything.items() if key in asked} | {"id": known.id}
-        )
-
-    def _check_waba(self, request: web.Request, waba: str) -> None:
-        numbers = [number for number in self._world.numbers.values() if number.waba_id == waba]
-        if not numbers:
-            raise unknown_object(waba)
-        check_token(request, *numbers)
-
 
 def check_token(request: web.Request, *numbers: Number) -> None:
     header = request.headers.get("Authorization", "")
@@ -254,13 +188,6 @@ def check_token(request: web.Request, *numbers: Number) -> None:
     known = {number.token for number in numbers}
     if token not in known and "" not in known:
         raise GraphError(190, "Invalid OAuth access token - Cannot parse access token")
-
-
-def _count(request: web.Request, key: str, otherwise: int) -> int:
-    text = request.query.get(key, "")
-    if text and not text.isdigit():
-        raise GraphError(100, f"Param {key} must be an integer.")
-    return int(text) if text else otherwise
 
 
 def unknown_object(name: str) -> GraphError:
@@ -296,62 +223,3 @@ def _reset(request: web.Request) -> web.Response:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response()
-
-
-def _described(template: Template) -> JSON:
-    components: list[JSON] = []
-    if template.header_text:
-        components.append({"type": "HEADER", "format": "TEXT", "text": template.header_text})
-    elif template.header:
-        components.append({"type": "HEADER", "format": template.header})
-    if template.offer:
-        offer = {"text": template.offer, "has_expiration": template.offer_expires}
-        components.append({"type": "LIMITED_TIME_OFFER", "limited_time_offer": offer})
-    components.append({"type": "BODY", "text": template.body})
-    if template.footer:
-        components.append({"type": "FOOTER", "text": template.footer})
-    if template.buttons:
-        components.append(_buttons(template.buttons))
-    if template.cards:
-        components.append({"type": "CAROUSEL", "cards": [_card(each) for each in template.cards]})
-    return {
-        "id": template.id,
-        "name": template.name,
-        "language": template.language,
-        "status": template.status,
-        "category": template.category,
-        "parameter_format": template.parameter_format,
-        "components": components,
-    }
-
-
-def _card(card: Card) -> JSON:
-    components: list[JSON] = [{"type": "HEADER", "format": card.header}]
-    if card.body:
-        components.append({"type": "BODY", "text": card.body})
-    if card.buttons:
-        components.append(_buttons(card.buttons))
-    return {"components": components}
-
-
-def _buttons(buttons: Sequence[Button]) -> JSON:
-    return {"type": "BUTTONS", "buttons": [_button(button) for button in buttons]}
-
-
-def _button(button: Button) -> JSON:
-    # Meta shows the copy-code button of an authentication template as a URL button.
-    if button.type == "OTP":
-        return {
-            "type": "URL",
-            "text": button.text,
-            "url": "https://www.whatsapp.com/otp/code/?otp_type=COPY_CODE&code=otp{{1}}",
-        }
-    described: JSON = {"type": button.type, "text": button.text}
-    for key, value in (
-        ("url", button.url),
-        ("phone_number", button.phone),
-        ("flow_id", button.flow_id),
-    ):
-        if value:
-            described[key] = value
-    return described

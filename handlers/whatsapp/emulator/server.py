@@ -10,12 +10,14 @@ from typing import Final
 from aiohttp import web
 
 from handlers.ports import Clock
+from handlers.whatsapp.emulator.accounts import Accounts
 from handlers.whatsapp.emulator.control import Control, OnShift
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Feed
 from handlers.whatsapp.emulator.form_client import FormClient
 from handlers.whatsapp.emulator.forms import FormStore
 from handlers.whatsapp.emulator.graph import Graph
+from handlers.whatsapp.emulator.graph_accounts import GraphAccounts
 from handlers.whatsapp.emulator.graph_forms import GraphForms
 from handlers.whatsapp.emulator.graph_media import GraphMedia
 from handlers.whatsapp.emulator.media import Media
@@ -114,10 +116,12 @@ class Emulator:
             faults=self.faults,
             witness=witness,
         )
+        self.accounts = Accounts(self.world, clock=clock, post=self._webhooks.put_raw)
         self._graph = Graph(
             world=self.world,
             phones=self.phones,
             media=self.media,
+            accounts=self.accounts,
             forms=self.forms,
             faults=self.faults,
             clock=clock,
@@ -126,6 +130,9 @@ class Emulator:
         )
         self._graph_media = GraphMedia(
             world=self.world, media=self.media, faults=self.faults, clock=clock, waits=self._waits
+        )
+        self._graph_accounts = GraphAccounts(
+            world=self.world, accounts=self.accounts, faults=self.faults
         )
         self._graph_forms = GraphForms(world=self.world, store=self.forms, client=self.form_client)
         self._control = Control(
@@ -138,6 +145,7 @@ class Emulator:
             waits=self._waits,
             chores=self._chores,
             media=self.media,
+            accounts=self.accounts,
             forms=self.forms,
             form_client=self.form_client,
             on_shift=on_shift,
@@ -160,7 +168,12 @@ class Emulator:
     def mount_graph(self, app: web.Application) -> None:
         """Only what the bot needs: nobody else can have anything signed, or look on."""
         app.add_routes(
-            [*self._graph_media.routes(), *self._graph_forms.routes(), *self._graph.routes()]
+            [
+                *self._graph_media.routes(),
+                *self._graph_forms.routes(),
+                *self._graph.routes(),
+                *self._graph_accounts.routes(),
+            ]
         )
         app.cleanup_ctx.append(self._life)
 

@@ -11,6 +11,8 @@ from handlers.whatsapp.emulator.content import ButtonKind
 
 VARIABLE: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
+Category = Literal["UTILITY", "MARKETING", "AUTHENTICATION"]
+TemplateStatus = Literal["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED", "ARCHIVED"]
 HeaderKind = Literal["", "TEXT", "IMAGE", "VIDEO", "DOCUMENT", "LOCATION", "PRODUCT"]
 
 
@@ -39,9 +41,12 @@ class Template(Struct, frozen=True, kw_only=True):
 
     name: str
     language: str
-    category: Literal["UTILITY", "MARKETING", "AUTHENTICATION"]
+    category: Category
     body: str
-    status: Literal["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED"] = "APPROVED"
+    status: TemplateStatus = "APPROVED"
+    rejected: str = "NONE"
+    """Why, of a rejected one."""
+    quality: Literal["GREEN", "YELLOW", "RED", "UNKNOWN"] = "UNKNOWN"
     parameter_format: Literal["NAMED", "POSITIONAL"] = "NAMED"
     header: HeaderKind = ""
     """What has to come with each send; empty for none, or for words without a variable."""

@@ -16,6 +16,7 @@ from typing import Final, Literal, NewType
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from handlers.whatsapp.emulator.content import Content, Heard, Notice, Reaction, Said, words_of
 from handlers.whatsapp.emulator.errors import GraphError
@@ -554,6 +555,21 @@ class World:
 
     def put_template(self, waba_id: str, template: Template) -> None:
         self._templates[waba_id, template.name, template.language] = template
+
+    def remove_template(self, waba_id: str, name: str, language: str) -> Template | None:
+        """Answers it as it was."""
+        return self._templates.pop((waba_id, name, language), None)
+
+    def template_of_id(self, id: str) -> tuple[str, Template] | None:
+        """Its WABA and itself, by the Graph id of a template."""
+        for (waba_id, _, _), template in self._templates.items():
+            if template.id == id:
+                return waba_id, template
+        return None
+
+    def set_throughput(self, number: NumberId, per_s: int) -> None:
+        """Messages a second that Meta lets the number send from now on."""
+        self.numbers[number] = replace(self.numbers[number], per_s=per_s)
 
     # -------------------------------------------------------------- asking
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from bot.billing.alerts import LoggedAlerts
 from bot.billing.budget import Budget
 from bot.billing.cards import read_cards
 from bot.billing.reckoning import JOURNAL_WAIT_S, SETTLE_S, Reckoning
@@ -22,7 +21,7 @@ from flows.values.ids import ItemId, Wamid
 from flows.values.rut import Rut
 from handlers.journal import SentRecord, StatusRecord, StatusSeen
 from tests.bot.billing.firm import CHANNEL, NOON_MS, NOVEMBER, TENANT, firm
-from tests.bot.billing.test_budget import PRICE, Still
+from tests.bot.billing.test_budget import PRICE, Bells, Still
 
 SHARDS = 2
 
@@ -107,7 +106,7 @@ async def office(clean_valkey: str, database: Database) -> AsyncIterator[Office]
         wire,
         cards,
         firm_of=lambda _: house.firms[0],
-        alerts=LoggedAlerts(wire, metrics=metrics),
+        alerts=Bells(),
         clock=clock,
         metrics=metrics,
     )

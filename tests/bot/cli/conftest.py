@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from bot.cli import main
 from bot.embedded.postgres import PostgresUrls
+from tests.bot.cli.meta import NUMBER, Meta, running_meta
 
 KEYS = f"k1:{base64.b64encode(bytes(32)).decode()}"
 
@@ -66,3 +67,24 @@ def storeless(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def smarterbot(environment: None, storeless: Command) -> Command:
     """`smarterbot("tenant", "list")` runs that command; `stdin` is what is piped into it."""
     return storeless
+
+
+@pytest.fixture
+def meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meta]:
+    """Meta, with the number of one firm."""
+    with running_meta() as meta:
+        monkeypatch.setenv("WHATSAPP_GRAPH_URL", meta.address)
+        yield meta
+
+
+@pytest.fixture
+def channel(smarterbot: Command, meta: Meta) -> str:
+    """Id of a registered number, which Meta knows."""
+    firm = smarterbot("tenant", "add", "--name", "Panadería Sol", "--rut", "76.543.210-3", "--json")
+    words = (
+        f"channel add --tenant {firm.json['id']} --phone-number-id {NUMBER.id} --waba-id {NUMBER.waba_id} --json "
+        "--display-phone"
+    )
+    added = smarterbot(*words.split(), NUMBER.display_phone, stdin=NUMBER.token)
+    id: str = added.json["id"]
+    return id

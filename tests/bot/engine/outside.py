@@ -5,7 +5,7 @@ Meta is the behaviour of its server, put in place of `Graph`: a loopback would n
 
 import itertools
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, cast
@@ -19,6 +19,7 @@ from flows.dialog.ctx import Firm
 from flows.dialog.events import FailedWhy, Heard, Result
 from flows.values.ids import ChannelId, ConversationId, ItemId, TenantId, Wamid
 from handlers.actions import Ask
+from handlers.care import Change
 from handlers.events import Answered, Sender
 from handlers.journal import StatusSeen
 from handlers.ports import Again, Arrival, Channel, Dead, Done, Item, Outcome
@@ -340,6 +341,27 @@ class Directory:
 
     def form_keys(self, channel: ChannelId) -> str:
         return ""
+
+    def channels_of(self, account: str) -> tuple[Channel, ...]:
+        return ()
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> None:
+        return None
+
+    def is_held(self, channel: ChannelId) -> str:
+        return ""
+
+
+class NoCare:
+    """Numbers need none here."""
+
+    async def hear(self, changes: Sequence[Change]) -> None: ...
+
+    async def trouble(self, channel: ChannelId, fault: str, code: int) -> None: ...
+
+    async def recovered(self, channel: ChannelId) -> None: ...
+
+    async def examine(self, channel: Channel) -> None: ...
 
 
 def _words(sent: dict[str, dict[str, object]]) -> str:

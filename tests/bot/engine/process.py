@@ -16,7 +16,7 @@ from bot.people.addresses import Addresses
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.serve import WhatsAppSender
 from tests.bot.engine.errand import errand_book
-from tests.bot.engine.outside import Directory, Meta, Outside, Works
+from tests.bot.engine.outside import Directory, Meta, NoCare, Outside, Works
 from tests.bot.engine.still import Gate
 from tests.bot.engine.store import SHARDS
 from tests.handlers.whatsapp.doubles import TICKETS, Counts, NoUploads, Purse
@@ -61,6 +61,7 @@ class Process:
             directory=directory,
             limits=Limits(wire, clock=clock),
             intake=self.health,
+            care=NoCare(),
             clock=clock,
             meter=Counts(),
             jitter=lambda: 0.0,

@@ -81,6 +81,22 @@ async def test_those_who_wait_are_told_different_times(wire: Wire, clock: Clock)
     assert waits[-1] == WAIT_MAX_MS
 
 
+async def test_a_rate_that_meta_raises_counts_from_the_next_token_on(
+    wire: Wire, clock: Clock
+) -> None:
+    limits = Limits(wire, clock=clock)
+    while not await limits.take(NUMBER, per_s=80, burst=80):
+        pass
+
+    clock.shift_ms += 1_000
+    taken = 0
+    while not await limits.take(NUMBER, per_s=1_000, burst=1_000):
+        taken += 1
+
+    # Of a second the old rate would have given 80.
+    assert taken > 500
+
+
 async def test_an_idle_process_takes_one_token_at_a_time(wire: Wire, clock: Clock) -> None:
     idle, busy = Limits(wire, clock=clock), Limits(wire, clock=clock)
     await idle.take(NUMBER, per_s=PER_S, burst=BURST)

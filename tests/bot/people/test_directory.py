@@ -4,19 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from bot.embedded.postgres import PostgresUrls
 from bot.lanes import StoreLostError, Wire
+from bot.people.alerts import raise_alert
 from bot.people.channels import add_channel, set_form_key, set_token
 from bot.people.directory import KEY, Directory, publish_directory
 from bot.people.errors import DirectoryError
+from bot.people.health import change_health
+from bot.people.templates import replace_templates
 from bot.people.tenants import change_settings
 from bot.store.database import Database
 from bot.store.errors import RoleError
 from bot.store.secrets import Key, SecretBox
 from flows.values.ids import ChannelId
+from handlers.ports import Template
 from tests.bot.people.conftest import BAKERY, BAKERY_CHANNEL
 
 SECOND = replace(
@@ -50,6 +55,60 @@ async def test_what_it_does_not_know_is_nothing(directory: Directory) -> None:
     assert directory.channel_by_number("404") is None
     assert directory.channel(SECOND.id) is None
     assert directory.token(SECOND.id) == ""
+
+
+async def test_it_knows_whose_an_account_is(directory: Directory) -> None:
+    assert directory.channels_of(BAKERY_CHANNEL.waba_id) == (BAKERY_CHANNEL,)
+    assert directory.channels_of(BAKERY_CHANNEL.portfolio_id) == (BAKERY_CHANNEL,)
+    assert directory.channels_of("404") == ()
+    assert directory.channels_of("") == ()
+
+
+async def test_what_meta_says_of_a_number_arrives_without_postgresql(
+    bakery: Database, directory: Directory, away: Database, wire: Wire, box: SecretBox
+) -> None:
+    other = Directory(away, wire, box)
+    await other.load()
+    template = Template("aviso", "es_CL", "PAUSED", "utility", "RED", ("nombre", "fecha"))
+    await replace_templates(bakery, BAKERY.id, BAKERY_CHANNEL.waba_id, [template], as_of=1)
+    await change_health(bakery, BAKERY_CHANNEL, lambda h: h.held("payment", "token"), at=1)
+    await raise_alert(bakery, BAKERY.id, None, "token", "", at=1)
+    await publish_directory(bakery, wire, box)
+
+    await other.check()
+
+    assert other.template(BAKERY_CHANNEL.id, "aviso", "es_CL") == template
+    assert other.template(BAKERY_CHANNEL.id, "aviso", "en") is None
+    assert other.is_held(BAKERY_CHANNEL.id) == "token"
+    assert other.open_alerts() == {"token": 1}
+
+
+async def test_a_template_of_another_firm_s_account_is_not_ours(
+    bakery: Database, directory: Directory, wire: Wire, box: SecretBox
+) -> None:
+    template = Template("aviso", "es_CL", "APPROVED", "utility")
+    await replace_templates(bakery, BAKERY.id, "another waba", [template], as_of=1)
+    await publish_directory(bakery, wire, box)
+    await directory.check()
+
+    assert directory.template(BAKERY_CHANNEL.id, "aviso", "es_CL") is None
+    assert directory.template(SECOND.id, "aviso", "es_CL") is None
+    assert directory.is_held(BAKERY_CHANNEL.id) == ""
+
+
+async def test_a_copy_of_an_older_version_is_understood(
+    directory: Directory, away: Database, wire: Wire, box: SecretBox
+) -> None:
+    """It knew neither templates nor holds."""
+    copy = msgspec.json.decode(await wire.call("HGET", KEY, "snapshot"))  # type: ignore[arg-type]  # bytes
+    old = {name: copy[name] for name in ("firms", "channels", "tokens")}
+    await wire.call("HSET", KEY, "snapshot", msgspec.json.encode(old))
+
+    other = Directory(away, wire, box)
+    await other.load()
+
+    assert other.channel(BAKERY_CHANNEL.id) == BAKERY_CHANNEL
+    assert other.is_held(BAKERY_CHANNEL.id) == ""
 
 
 async def test_the_keys_of_forms_are_known_by_channel_and_the_numbers_of_an_account_by_each_other(

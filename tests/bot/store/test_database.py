@@ -18,6 +18,7 @@ BUTCHER = TenantId("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 
 # Globally unique by nature: Meta gives a number to one business, the state a RUT to one firm.
 ACROSS_TENANTS = {"channels_phone_number_id_key", "tenants_pkey", "tenants_rut_key"}
+READ_BY_THE_DIRECTORY = {"alerts", "channel_health", "channels", "templates", "tenants"}
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
 
 
@@ -70,7 +71,7 @@ async def test_every_table_of_tenants_has_forced_row_level_security(
         """
     )
 
-    assert len(tables) >= 11
+    assert len(tables) >= 14
     for table in tables:
         assert (table["relname"], table["relrowsecurity"], table["relforcerowsecurity"]) == (
             table["relname"],
@@ -78,7 +79,7 @@ async def test_every_table_of_tenants_has_forced_row_level_security(
             True,
         )
         assert table["policy"] == POLICY.format(table["key"])
-        directory = ["directory"] if table["relname"] in {"tenants", "channels"} else []
+        directory = ["directory"] if table["relname"] in READ_BY_THE_DIRECTORY else []
         assert table["policies"] == [*directory, "tenant"]
 
 
@@ -133,7 +134,10 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
     )
 
     assert [tuple(row) for row in rows] == [
+        ("directory_alerts", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_channels", ["search_path=pg_catalog, pg_temp"], False),
+        ("directory_holds", ["search_path=pg_catalog, pg_temp"], False),
+        ("directory_templates", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_tenants", ["search_path=pg_catalog, pg_temp"], False),
     ]
 

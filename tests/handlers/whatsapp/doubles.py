@@ -8,8 +8,9 @@ from bot.people.tickets import Tickets
 from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, FileId, TenantId
+from handlers.care import Change
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, StoreDownError
+from handlers.ports import Arrival, Channel, StoreDownError, Template
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
@@ -38,6 +39,8 @@ class Phonebook:
             )
         }
         self.tokens = {CHANNEL: TOKEN}
+        self.templates: dict[tuple[str, str], Template] = {}
+        self.held: dict[ChannelId, str] = {}
         self.keys: dict[ChannelId, str] = {}
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None:
@@ -59,6 +62,17 @@ class Phonebook:
 
     def token(self, channel: ChannelId) -> str:
         return self.tokens.get(channel, "")
+
+    def channels_of(self, account: str) -> tuple[Channel, ...]:
+        return tuple(
+            c for c in self.channels.values() if account in {c.waba_id, c.portfolio_id} - {""}
+        )
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        return self.templates.get((name, locale))
+
+    def is_held(self, channel: ChannelId) -> str:
+        return self.held.get(channel, "")
 
     def siblings(self, channel: Channel) -> list[Channel]:
         return [channel, *(other for other in self.channels.values() if other.id != channel.id)]
@@ -95,6 +109,37 @@ class Ear:
             self.messages.setdefault(arrival.heard.id, arrival)
         for status in statuses:
             self.statuses.setdefault((status.wamid, status.status), status)
+
+
+class Carer:
+    """Care that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.troubles: list[tuple[ChannelId, str, int]] = []
+        self.recoveries: list[ChannelId] = []
+        self.examined: list[ChannelId] = []
+        self.down = False
+
+    async def hear(self, changes: Sequence[Change]) -> None:
+        self._check()
+        self.changes += changes
+
+    async def trouble(self, channel: ChannelId, fault: str, code: int) -> None:
+        self._check()
+        self.troubles.append((channel, fault, code))
+
+    async def recovered(self, channel: ChannelId) -> None:
+        self._check()
+        self.recoveries.append(channel)
+
+    async def examine(self, channel: Channel) -> None:
+        self._check()
+        self.examined.append(channel.id)
+
+    def _check(self) -> None:
+        if self.down:
+            raise StoreDownError("down")
 
 
 class Counts:

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from msgspec import Raw
 
@@ -558,7 +559,53 @@ def test_an_object_in_place_of_a_list_is_a_list_of_one() -> None:
 def test_other_fields_are_noted_with_what_happened(field: str) -> None:
     found = parse(envelope(entry(change({"event": "DISABLED_UPDATE"}, field))))
 
-    assert found == Webhook([], [], [Notice(field, waba_id=WABA, event="DISABLED_UPDATE")])
+    assert (found.messages, found.statuses) == ([], [])
+    assert found.notices == [Notice(field, waba_id=WABA, event="DISABLED_UPDATE")]
+
+
+OF_PEOPLE = {"calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences"}
+
+
+@pytest.mark.parametrize("field", sorted(FIELDS - OF_PEOPLE | {"brand_new"}))
+def test_other_fields_about_accounts_are_kept_as_they_came(field: str) -> None:
+    told = {"event": "DISABLED_UPDATE", "a": [1, {"b": None}]}
+
+    found = parse(envelope(entry(change(told, field)) | {"time": 1_795_392_000}))
+
+    (kept,) = found.changes
+    assert (kept.account, kept.field, kept.at) == (WABA, field, 1_795_392_000)
+    assert msgspec.json.decode(kept.value) == told
+
+
+@pytest.mark.parametrize("field", sorted(OF_PEOPLE))
+def test_fields_about_people_are_no_news_of_an_account(field: str) -> None:
+    assert parse(envelope(entry(change({}, field)))).changes == []
+
+
+def test_all_of_them_are_kept() -> None:
+    """Notices are bounded, changes are not: each of them means something."""
+    fields = [change({"event": f"E{n}"}, "account_update") for n in range(1_000)]
+
+    assert len(parse(envelope(entry(*fields))).changes) == 1_000
+
+
+def test_a_value_that_is_too_long_says_at_least_that_there_was_one() -> None:
+    (kept,) = parse(envelope(entry(change({"event": "x" * 40_000}, "account_update")))).changes
+
+    assert bytes(kept.value) == b"null"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(entry({"value": {"event": "E", "field": "security"}}), id="in-the-value"),
+        pytest.param(entry({"value": {"event": "E"}}) | {"field": "security"}, id="in-the-entry"),
+    ],
+)
+def test_a_field_that_stands_beside_its_place_is_found(odd: dict[str, object]) -> None:
+    (kept,) = parse(envelope(odd)).changes
+
+    assert kept.field == "security"
 
 
 @pytest.mark.parametrize(

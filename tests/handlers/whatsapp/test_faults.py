@@ -3,6 +3,7 @@
 import pytest
 
 from handlers.whatsapp.faults import FAULTS, UNKNOWN, Reaction, fault_of
+from handlers.whatsapp.mends import MENDS
 
 # As reference for operators: what the sender does about each code.
 REACTIONS = {
@@ -35,6 +36,12 @@ def test_a_code_has_one_reaction(code: int, reaction: Reaction) -> None:
 
 def test_the_table_above_is_complete() -> None:
     assert set(FAULTS) <= {code for codes in REACTIONS.values() for code in codes}
+
+
+def test_what_somebody_has_to_mend_says_how() -> None:
+    alerting = {fault.name for fault in (*FAULTS.values(), UNKNOWN) if fault.alert}
+
+    assert alerting <= set(MENDS)
 
 
 @pytest.mark.parametrize("code", [-1, 5, 199, 300, 136025, 132999, 133017, 2**40])

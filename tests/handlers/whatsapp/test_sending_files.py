@@ -22,7 +22,15 @@ from handlers.whatsapp.http import Origin
 from handlers.whatsapp.media_client import MediaClient
 from handlers.whatsapp.serve import WhatsAppSender
 from handlers.whatsapp.uploads import Uploads
-from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Bucket, Health, Purse, form_tokens
+from tests.handlers.whatsapp.doubles import (
+    CHANNEL,
+    TENANT,
+    Bucket,
+    Carer,
+    Health,
+    Purse,
+    form_tokens,
+)
 from tests.handlers.whatsapp.emulator.stage import ANA, SOL
 from tests.handlers.whatsapp.test_media import PHOTO, Fetching, fetching
 from tests.handlers.whatsapp.test_uploads import keep, went_up
@@ -73,6 +81,7 @@ async def sending(at_work: Fetching, database: Database) -> AsyncIterator[Sendin
             limits=Bucket(),
             budget=Purse(),
             intake=Health(),
+            care=Carer(),
             clock=at_work.clock,
             meter=at_work.counts,
             jitter=lambda: 0.0,

@@ -29,6 +29,7 @@ from tests.handlers.whatsapp.doubles import (
     CHANNEL,
     TENANT,
     Bucket,
+    Carer,
     Counts,
     Health,
     NoUploads,
@@ -125,6 +126,7 @@ class Desk:
     purse: Purse
     health: Health
     counts: Counts
+    carer: Carer = field(default_factory=Carer)
     spread: list[float] = field(default_factory=lambda: [0.0])
 
     async def serves(self, item: Item) -> Outcome:
@@ -139,20 +141,21 @@ class Desk:
 
 def furnish(graph: Graph, stub: GraphStub) -> Desk:
     watch, phonebook, bucket, purse = Watch(), Phonebook(), Bucket(), Purse()
-    health, counts, spread = Health(), Counts(), [0.0]
+    health, counts, spread, carer = Health(), Counts(), [0.0], Carer()
     sender = WhatsAppSender(
         graph,
         directory=phonebook,
         limits=bucket,
         budget=purse,
         intake=health,
+        care=carer,
         clock=watch,
         meter=counts,
         jitter=lambda: spread[0],
         uploads=NoUploads(),
         forms=form_tokens(phonebook, "sign_up"),
     )
-    return Desk(sender, stub, watch, phonebook, bucket, purse, health, counts, spread)
+    return Desk(sender, stub, watch, phonebook, bucket, purse, health, counts, carer, spread)
 
 
 @pytest.fixture
@@ -719,3 +722,48 @@ async def test_waiting_for_a_limit_costs_nothing(desk: Desk) -> None:
     await desk.sends()
 
     assert desk.purse.asked == []
+
+
+# ------------------------------------------------------------------ what somebody has to mend
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        pytest.param(190, [(CHANNEL, "token", 190)], id="token"),
+        pytest.param(131042, [(CHANNEL, "payment", 131042)], id="payment"),
+        pytest.param(131031, [(CHANNEL, "account_locked", 131031)], id="locked"),
+        pytest.param(368, [(CHANNEL, "account_locked", 368)], id="policy"),
+        pytest.param(131048, [(CHANNEL, "spam_limit", 131048)], id="spam"),
+        pytest.param(132015, [(CHANNEL, "template_paused", 132015)], id="template"),
+        pytest.param(131056, [], id="pair"),
+        pytest.param(131026, [], id="undeliverable"),
+    ],
+)
+async def test_a_refusal_that_somebody_has_to_mend_is_told(
+    desk: Desk, code: int, told: list[tuple[ChannelId, str, int]]
+) -> None:
+    desk.stub.script.append(refuses(code))
+
+    await desk.sends()
+
+    assert desk.carer.troubles == told
+
+
+async def test_what_becomes_of_a_message_does_not_depend_on_that(desk: Desk) -> None:
+    desk.carer.down = True
+    desk.phonebook.held[CHANNEL] = "payment"
+    desk.stub.script.append(refuses(131048))
+
+    assert await desk.sends() == refused("spam_limit", code=131048)
+    assert await desk.sends() == sent()
+
+
+async def test_a_message_that_is_taken_on_a_held_number_is_told(desk: Desk) -> None:
+    await desk.sends()
+    before = list(desk.carer.recoveries)
+    desk.phonebook.held[CHANNEL] = "payment"
+
+    await desk.sends()
+
+    assert (before, desk.carer.recoveries) == ([], [CHANNEL])

@@ -33,7 +33,15 @@ from tests.handlers.whatsapp.bodies import (
     value,
     webhook,
 )
-from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Counts, Ear, Phonebook, form_tokens
+from tests.handlers.whatsapp.doubles import (
+    CHANNEL,
+    TENANT,
+    Carer,
+    Counts,
+    Ear,
+    Phonebook,
+    form_tokens,
+)
 
 VERIFY_TOKEN = "a-verify-token"
 OLD_SECRET = "the-secret-before"
@@ -53,17 +61,25 @@ def counts() -> Counts:
 
 
 @pytest.fixture
+def carer() -> Carer:
+    return Carer()
+
+
+@pytest.fixture
 def phonebook() -> Phonebook:
     return Phonebook()
 
 
 @pytest.fixture
-async def client(ear: Ear, counts: Counts, phonebook: Phonebook) -> AsyncIterator[Client]:
+async def client(
+    ear: Ear, carer: Carer, counts: Counts, phonebook: Phonebook
+) -> AsyncIterator[Client]:
     hook = WhatsAppWebhook(
         app_secrets=[SECRET, OLD_SECRET],
         verify_token=VERIFY_TOKEN,
         directory=phonebook,
         intake=ear,
+        care=carer,
         forms=form_tokens(Phonebook()),
         meter=counts,
     )
@@ -395,9 +411,81 @@ def test_it_does_not_start_without_its_secrets(secrets: list[str], token: str) -
             verify_token=token,
             directory=Phonebook(),
             intake=Ear(),
+            care=Carer(),
             forms=form_tokens(Phonebook()),
             meter=Counts(),
         )
+
+
+# ------------------------------------------------------------------ accounts and numbers
+
+
+def paused(**over: object) -> bytes:
+    told = {
+        "event": "PAUSED",
+        "message_template_name": "aviso",
+        "message_template_language": "es_CL",
+        "reason": "NONE",
+    }
+    field = change(told, "message_template_status_update")
+    return envelope(entry(field) | {"time": 1_795_392_000} | over)
+
+
+async def test_what_meta_says_of_an_account_is_kept_before_it_is_acknowledged(
+    client: Client, carer: Carer
+) -> None:
+    assert await post(client, paused()) == 200
+
+    (kept,) = carer.changes
+    assert (kept.account, kept.field, kept.at) == (
+        "102290129340398",
+        "message_template_status_update",
+        1_795_392_000,
+    )
+
+
+async def test_what_cannot_be_kept_is_repeated_by_meta(client: Client, carer: Carer) -> None:
+    carer.down = True
+
+    assert await post(client, paused()) == 503
+
+
+async def test_the_account_of_nobody_is_counted_and_passed_over(
+    client: Client, carer: Carer, counts: Counts
+) -> None:
+    assert await post(client, paused(id="404")) == 200
+
+    assert carer.changes == []
+    assert counts.counted["whatsapp_unknown_account", ""] == 1
+
+
+async def test_a_message_beside_it_is_heard_all_the_same(
+    client: Client, ear: Ear, carer: Carer
+) -> None:
+    field = change({"event": "DISABLED_UPDATE"}, "account_update")
+    both = entry(field, change(value(messages=[message()])))
+
+    assert await post(client, envelope(both)) == 200
+
+    assert (len(carer.changes), len(ear.messages)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        pytest.param(131042, [("payment", 131042)], id="payment"),
+        pytest.param(131031, [("account_locked", 131031)], id="locked"),
+        pytest.param(131026, [], id="undeliverable"),
+    ],
+)
+async def test_a_failure_that_somebody_has_to_mend_is_told(
+    client: Client, carer: Carer, code: int, told: list[tuple[str, int]]
+) -> None:
+    failed = [status(id=f"wamid.{n}", status="failed", errors=[{"code": code}]) for n in range(2)]
+
+    assert await post(client, webhook(statuses=failed)) == 200
+
+    assert carer.troubles == [(CHANNEL, *each) for each in told]
 
 
 # ------------------------------------------------------------------ handshake

@@ -33,6 +33,8 @@ export const api = {
   backInForm: (form) => call("POST", `forms/${encodeURIComponent(form)}/back`, {}),
   watch: (number, person, watching) => call("POST", `${chat(number, person)}/watch`, { watching }),
   setFaults: (number, changes) => call("PUT", `faults/${encodeURIComponent(number)}`, changes),
+  decide: (number, decision) => call("POST", `accounts/${encodeURIComponent(number)}/decisions`, decision),
+  setAccount: (number, changes) => call("PUT", `accounts/${encodeURIComponent(number)}`, changes),
   shift: (ms) => call("POST", "shift", { ms }),
   reset: () => call("POST", "reset", {}),
 };

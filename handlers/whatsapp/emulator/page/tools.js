@@ -1,5 +1,6 @@
 // The side panel: faults of the open number, and what really happened.
 
+import { meta } from "./accounts.js";
 import { api } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { byId, el } from "./dom.js";
@@ -57,6 +58,7 @@ export function startTools(attempt) {
       el("p", { class: "help", text: TEXTS.faults_help }),
       ...groups,
     ),
+    meta(attempt),
     el("button", {
       class: "danger",
       type: "button",

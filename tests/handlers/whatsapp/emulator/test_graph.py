@@ -493,6 +493,8 @@ async def test_a_template_is_described_as_meta_describes_it(stage: Stage) -> Non
         "name": "codigo_ingreso",
         "language": "es_CL",
         "status": "APPROVED",
+        "rejected_reason": "NONE",
+        "quality_score": {"score": "UNKNOWN"},
         "category": "AUTHENTICATION",
         "parameter_format": "POSITIONAL",
         "components": [

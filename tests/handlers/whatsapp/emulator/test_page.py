@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes
@@ -15,6 +16,7 @@ from playwright.async_api import Browser, FilePayload, Page, async_playwright, e
 from handlers.whatsapp.emulator.forms import put_json
 from handlers.whatsapp.emulator.media import SAMPLES
 from handlers.whatsapp.emulator.server import PAGE
+from tests.bot.lanes.servers import until
 from tests.handlers.whatsapp.emulator.stage import (
     JSON,
     PATIENCE_S,
@@ -539,6 +541,31 @@ async def test_a_fault_is_switched_on_for_once_and_shows_itself(
 
         await expect(page.locator(".theirs")).to_have_count(2)
         await expect(page.get_by_text("1 activa")).to_be_hidden()
+
+
+async def test_what_meta_decides_is_chosen_and_told(stage: Stage, browser: Browser) -> None:
+    fields: list[str] = []
+
+    async def hear(request: web.Request) -> web.Response:
+        body = msgspec.json.decode(await request.read())
+        fields.append(body["entry"][0]["changes"][0]["field"])
+        return web.Response()
+
+    stage.bot = hear
+    async with opened(browser, stage.address) as page:
+        await page.get_by_label("Cuenta y número").select_option("Bloquear la cuenta")
+        await page.locator("#meta-decide").click()
+        await page.get_by_label("Plantilla", exact=True).focus()
+        await page.get_by_label("Plantilla", exact=True).select_option("recordatorio_hora es_CL")
+        await page.get_by_label("Le pasa").select_option("En pausa")
+        await page.locator("#meta-review").click()
+        await until(lambda: len(fields) == 2)
+
+    template = stage.emulator.world.template(SOL.waba_id, "recordatorio_hora", "es_CL")
+    assert fields == ["account_update", "message_template_status_update"]
+    assert stage.emulator.accounts.standing(SOL.id).disabled
+    assert template is not None
+    assert template.status == "PAUSED"
 
 
 async def test_the_keyboard_alone_is_enough(stage: Stage, browser: Browser) -> None:
