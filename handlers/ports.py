@@ -14,13 +14,14 @@ from flows.dialog.events import Attachment, Heard, MediaKind
 from flows.values.ids import (
     NO_CONVERSATION,
     ChannelId,
-    ContactId,
     ConversationId,
     FileId,
     ItemId,
     TenantId,
     Wamid,
 )
+from flows.window import Category, Terms, Window
+from handlers.actions import FormTicket
 from handlers.events import Event, Sender
 from handlers.journal import Record, StatusSeen
 
@@ -48,6 +49,20 @@ class Channel(Struct, frozen=True, omit_defaults=True):
     """SmarterOS's own number: login codes and onboarding go through it."""
     throughput: int = THROUGHPUT
     """Messages a second that Meta lets this number send."""
+
+
+class Template(Struct, frozen=True, omit_defaults=True):
+    """One template of a WABA in one language, as Meta said last."""
+
+    name: str
+    locale: str
+    """As Meta writes it: es_CL, en."""
+    status: str
+    """APPROVED, PAUSED, REJECTED, DISABLED, PENDING …"""
+    category: Category
+    quality: str = "UNKNOWN"
+    parameters: tuple[str, ...] = ()
+    """Names of the body's parameters, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,10 @@ class Directory(Protocol):
 
     def form_keys(self, channel: ChannelId) -> str:
         """The private keys that a channel's forms are read with, as PEM; empty when there is none."""
+        ...
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        """What Meta last said of a template; None if it has none of that name and language, or has not been asked."""
         ...
 
 
@@ -208,20 +227,6 @@ class IntakeHealth(Protocol):
         ...
 
 
-class FormTicket(Struct, frozen=True, array_like=True):
-    """What a form that was sent to a person is about: its `flow_token`, opened."""
-
-    conversation: ConversationId
-    contact: ContactId
-    locale: str
-    until_ms: int
-    """Not answered from this moment on, ms since the epoch."""
-    form: str = ""
-    """Its name, or Meta's id of it."""
-    token: str = ""
-    """What the flow calls it: a question's own one, `12:firm.fill_in:form`."""
-
-
 class FormTickets(Protocol):
     """Makes and opens the tokens of forms. Only we can make one; it is good on one channel."""
 
@@ -229,6 +234,25 @@ class FormTickets(Protocol):
 
     def open(self, channel: Channel, token: str) -> FormTicket | None:
         """None: it is not ours, or not of this channel. Whether its time is over is the caller's question."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a message that is about to leave must know of the person."""
+
+    window: Window
+    terms: Terms
+    """As for a message on the firm's own initiative."""
+
+
+NOBODY: Final = Standing(Window(), Terms(answers=False))
+"""How things stand with somebody who never wrote."""
+
+
+class Standings(Protocol):
+    async def standing(self, conversation: ConversationId) -> Standing:
+        """How things stand with a person now, as their conversation's last turn left it. One look into the store."""
         ...
 
 

@@ -91,13 +91,15 @@ def transcript(story: Story) -> Iterator[str]:
             if last is None or message.at - last > SILENCE:
                 yield f"@ {message.at.astimezone(zone):%Y-%m-%d %H:%M}"
             last = message.at
-            yield from _message_lines(message)
+            yield from _message_lines(message, zone)
         yield from _effects(turn)
 
 
-def _message_lines(message: Message) -> Iterator[str]:
+def _message_lines(message: Message, zone: ZoneInfo) -> Iterator[str]:
+    waits = message.parked_until
     notes = [
-        *(["parked"] if message.parked else []),
+        *([f"parked until {waits.astimezone(zone):%Y-%m-%d %H:%M}"] if waits else []),
+        *([f"as {message.left_as.name}"] if message.left_as else []),
         *([message.status] if message.status else []),
         *(f"refused: {fault}" for fault in message.faults),
     ]

@@ -7,7 +7,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, cast
 
 import asyncpg
@@ -28,7 +28,7 @@ from bot.store.errors import UNAVAILABLE, SealError, StoreError
 from bot.store.secrets import SecretBox
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, TenantId
-from handlers.ports import Channel
+from handlers.ports import Channel, Template
 
 KEY: Final = f"{PREFIX}directory"
 """HASH: snapshot, version (a digest of it), pepper (sealed)."""
@@ -101,6 +101,7 @@ class Directory:
         self._by_number: dict[str, Channel] = {}
         self._tokens: dict[ChannelId, str] = {}
         self._form_keys: dict[ChannelId, str] = {}
+        self._templates: dict[tuple[ChannelId, str, str], Template] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
         self._wanted = asyncio.Event()
@@ -146,6 +147,15 @@ class Directory:
 
     def form_keys(self, channel: ChannelId) -> str:
         return self._form_keys.get(channel, "")
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        return self._templates.get((channel, name, locale))
+
+    def know_templates(self, channel: ChannelId, templates: Iterable[Template]) -> None:
+        """What Meta says of a channel's templates now, in place of what was known of them."""
+        others = {key: known for key, known in self._templates.items() if key[0] != channel}
+        told = {(channel, each.name, each.locale): each for each in templates}
+        self._templates = others | told
 
     async def load(self) -> None:
         """Read everything; called once, before the server hears anything.

@@ -1,6 +1,6 @@
 """A conversation is read back as it was journaled."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +13,15 @@ from flows.dialog.content import Text
 from flows.dialog.events import Heard
 from flows.values.ids import ContactId, ConversationId, ItemId, Wamid
 from handlers.events import Sender
-from handlers.journal import ConsentChange, RefusedRecord, Said, SentRecord, StatusSeen, TurnRecord
+from handlers.journal import (
+    ConsentChange,
+    ParkedRecord,
+    RefusedRecord,
+    Said,
+    SentRecord,
+    StatusSeen,
+    TurnRecord,
+)
 from tests.bot.people.conftest import BAKERY, BAKERY_CHANNEL, BUTCHERY
 
 AT_S = 1_795_000_000
@@ -37,7 +45,7 @@ FIRST = TurnRecord(
     consents=(ConsentChange("marketing", granted=True, evidence=Wamid("in-1")),),
 )
 SECOND = replace(
-    FIRST, turn=2, heard=(), consents=(), said=(Said("ref-2", Text("¿Sigues?"), parked=True),), state="", handoff="ventas"
+    FIRST, turn=2, heard=(), consents=(), said=(Said("ref-2", Text("¿Sigues?")),), state="", handoff="ventas"
 )  # fmt: skip
 ITEM = ItemId(f"wa/{CONVERSATION}:1-0")
 
@@ -58,6 +66,9 @@ async def told(bakery: Database) -> Database:
                 StatusSeen(tenant=BAKERY.id, wamid=Wamid("out-1"), status="read", at=AT_S),
                 RefusedRecord(
                     tenant=BAKERY.id, ref="ref-2", item=ITEM, at=AT_S * 1000, fault="window_closed"
+                ),
+                ParkedRecord(
+                    tenant=BAKERY.id, ref="ref-2", at=AT_S * 1000, until=(AT_S + 60) * 1000
                 ),
             ],
         )
@@ -81,7 +92,7 @@ async def test_a_story_is_told_in_order(told: Database) -> None:
             at=AT,
             content=Text("¿Sigues?"),
             direction="out",
-            parked=True,
+            parked_until=AT + timedelta(minutes=1),
             faults=("window_closed",),
         ),
     )

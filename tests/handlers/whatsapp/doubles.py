@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from bot.people.tickets import Tickets
 from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Firm
-from flows.values.ids import ChannelId, FileId, TenantId
+from flows.values.ids import ChannelId, ConversationId, FileId, TenantId
+from flows.window import Category
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, StoreDownError
+from handlers.ports import NOBODY, Arrival, Channel, Standing, StoreDownError, Template
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
@@ -39,6 +40,7 @@ class Phonebook:
         }
         self.tokens = {CHANNEL: TOKEN}
         self.keys: dict[ChannelId, str] = {}
+        self.templates: dict[tuple[ChannelId, str, str], Template] = {}
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None:
         found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
@@ -62,6 +64,13 @@ class Phonebook:
 
     def form_keys(self, channel: ChannelId) -> str:
         return self.keys.get(channel, "")
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        return self.templates.get((channel, name, locale))
+
+    def has(self, name: str, category: Category = "utility", status: str = "APPROVED") -> None:
+        """Meta has this template, in Spanish of Chile."""
+        self.templates[CHANNEL, name, "es_CL"] = Template(name, "es_CL", status, category)
 
 
 class Ear:
@@ -92,6 +101,18 @@ class Ear:
             self.messages.setdefault(arrival.heard.id, arrival)
         for status in statuses:
             self.statuses.setdefault((status.wamid, status.status), status)
+
+
+class People:
+    """How things stand with everybody, as a test says."""
+
+    def __init__(self) -> None:
+        self.is_so = NOBODY
+        self.asked = 0
+
+    async def standing(self, conversation: ConversationId) -> Standing:
+        self.asked += 1
+        return self.is_so
 
 
 class Counts:

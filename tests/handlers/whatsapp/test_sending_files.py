@@ -22,7 +22,14 @@ from handlers.whatsapp.http import Origin
 from handlers.whatsapp.media_client import MediaClient
 from handlers.whatsapp.serve import WhatsAppSender
 from handlers.whatsapp.uploads import Uploads
-from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Bucket, Health, form_tokens
+from tests.handlers.whatsapp.doubles import (
+    CHANNEL,
+    TENANT,
+    Bucket,
+    Health,
+    People,
+    form_tokens,
+)
 from tests.handlers.whatsapp.emulator.stage import ANA, SOL
 from tests.handlers.whatsapp.test_media import PHOTO, Fetching, fetching
 from tests.handlers.whatsapp.test_uploads import keep, went_up
@@ -70,6 +77,7 @@ async def sending(at_work: Fetching, database: Database) -> AsyncIterator[Sendin
         sender = WhatsAppSender(
             Graph(origin, version="v26.0"),
             directory=at_work.book,
+            standings=People(),
             limits=Bucket(),
             intake=Health(),
             clock=at_work.clock,

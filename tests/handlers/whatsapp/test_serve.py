@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from flows.dialog.content import Content, Image, OurFile, Template, Text
+from flows.dialog.content import Image, OurFile, Template, Text
 from flows.values.ids import ChannelId, ConversationId, FileId, ItemId, Wamid
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Refused
@@ -32,6 +32,7 @@ from tests.handlers.whatsapp.doubles import (
     Counts,
     Health,
     NoUploads,
+    People,
     Phonebook,
     Watch,
     form_tokens,
@@ -87,19 +88,39 @@ def taken(
     )
 
 
-def sent(*, at: int = NOW, wamid: str = "wamid.OUT", proved: bool = False) -> Done:
-    return Done(
-        records=(
-            SentRecord(tenant=TENANT, ref=REF, item=ITEM, wamid=Wamid(wamid), at=at, proved=proved),
-        )
+def sent(
+    *,
+    at: int = NOW,
+    wamid: str = "wamid.OUT",
+    proved: bool = False,
+    left_as: Template | None = None,
+    again: bool = False,
+) -> Done:
+    record = SentRecord(
+        tenant=TENANT,
+        ref=REF,
+        item=ITEM,
+        wamid=Wamid(wamid),
+        at=at,
+        proved=proved,
+        left_as=left_as,
+        again=again,
     )
+    return Done(records=(record,))
 
 
 def refused(
-    fault: str, *, code: int = 0, at: int = NOW, content: Content = HOLA, dead: bool = False
+    fault: str,
+    *,
+    code: int = 0,
+    at: int = NOW,
+    dead: bool = False,
+    said: Say | None = None,
+    **over: object,
 ) -> Done | Dead:
+    """`said`, or `over` as in `say`: what was to be said."""
     records = (RefusedRecord(tenant=TENANT, ref=REF, item=ITEM, at=at, fault=fault, code=code),)
-    event = Refused(ref=REF, fault=fault, code=code, item=ITEM, content=content)
+    event = Refused(ref=REF, fault=fault, code=code, item=ITEM, say=said or say(**over))
     return Dead(fault, records, event) if dead else Done(records, event)
 
 
@@ -111,6 +132,7 @@ class Desk:
     stub: GraphStub
     watch: Watch
     phonebook: Phonebook
+    people: People
     bucket: Bucket
     health: Health
     counts: Counts
@@ -127,11 +149,12 @@ class Desk:
 
 
 def furnish(graph: Graph, stub: GraphStub) -> Desk:
-    watch, phonebook, bucket = Watch(), Phonebook(), Bucket()
+    watch, phonebook, bucket, people = Watch(), Phonebook(), Bucket(), People()
     health, counts, spread = Health(), Counts(), [0.0]
     sender = WhatsAppSender(
         graph,
         directory=phonebook,
+        standings=people,
         limits=bucket,
         intake=health,
         clock=watch,
@@ -140,7 +163,7 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         uploads=NoUploads(),
         forms=form_tokens(phonebook, "sign_up"),
     )
-    return Desk(sender, stub, watch, phonebook, bucket, health, counts, spread)
+    return Desk(sender, stub, watch, phonebook, people, bucket, health, counts, spread)
 
 
 @pytest.fixture
@@ -254,7 +277,7 @@ async def test_whoever_stood_still_beyond_its_lease_does_not_send(
 async def test_a_code_is_never_sent_again_on_doubt(desk: Desk) -> None:
     outcome = await desk.serves(taken(say(content=CODE, once=True), before=Before.DOUBTED))
 
-    assert outcome == refused("unconfirmed", content=CODE, dead=True)
+    assert outcome == refused("unconfirmed", content=CODE, once=True, dead=True)
     assert desk.stub.posted == []
 
 
@@ -297,7 +320,7 @@ async def test_when_meta_cannot_be_reached_the_number_rests_and_nothing_is_in_do
 async def test_free_words_need_an_open_window(desk: Desk) -> None:
     outcome = await desk.sends(open_until=NOW)
 
-    assert outcome == refused("window_closed")
+    assert outcome == refused("window_closed", open_until=NOW)
     assert desk.stub.posted == []
 
 
@@ -306,7 +329,7 @@ async def test_the_last_moment_of_the_window_counts(desk: Desk) -> None:
 
 
 async def test_a_closed_window_sends_the_template_instead(desk: Desk) -> None:
-    assert await desk.sends(open_until=0, instead=NOTICE) == sent()
+    assert await desk.sends(open_until=0, instead=NOTICE) == sent(left_as=NOTICE)
     assert desk.posted_types() == ["template"]
 
 
@@ -323,7 +346,7 @@ async def test_meta_knows_better_whether_the_window_is_closed(desk: Desk) -> Non
 async def test_a_window_that_meta_closed_sends_the_template_once(desk: Desk) -> None:
     desk.stub.script.extend([refuses(131047), refuses(131047)])
 
-    assert await desk.sends(instead=NOTICE) == refused("window_closed", code=131047)
+    assert await desk.sends(instead=NOTICE) == refused("window_closed", code=131047, instead=NOTICE)
     assert desk.posted_types() == ["text", "template"]
 
 
@@ -351,10 +374,8 @@ async def test_news_that_is_old_is_not_sent(
 
     outcome = await desk.sends(**over)
 
-    content = over["content"]
-    assert isinstance(content, Template)
     at = NOW + age_ms
-    assert outcome == (sent(at=at) if is_sent else refused("expired", at=at, content=content))
+    assert outcome == (sent(at=at) if is_sent else refused("expired", at=at, said=say(**over)))
 
 
 # ------------------------------------------------------------------ limits and pauses
