@@ -212,7 +212,7 @@ class _Run:
         """What a message of the person opens."""
         heard = arrived.heard
         at = heard_at(heard.at, arrived.received)
-        if heard.kind not in OPENING or at <= self.now.last_in:
+        if heard.kind not in OPENING or at < self.now.last_in:
             return
         self.now = replace(
             self.now,
