@@ -170,3 +170,55 @@ def fault_of(code: int) -> Fault:
         if first <= code <= last:
             return fault
     return UNKNOWN
+
+
+_ANSWERED: Final = {
+    Reaction.RETRY: "the same again, with back-off, up to {tries} times; then a dead letter",
+    Reaction.PAIR: "the same again 4^X s later, up to {tries} times; then a dead letter",
+    Reaction.PAUSE: "the number rests from {rest} s on, longer each time; everything is kept",
+    Reaction.WINDOW: "its template in its place, once; else it waits for the person",
+    Reaction.REFUSE: "given up",
+    Reaction.DEAD: "a dead letter",
+}
+_TOLD_LATER: Final = {
+    AfterTaken.AGAIN: "sent once more",
+    AfterTaken.WINDOW: "its template in its place, once; else it waits for the person",
+    AfterTaken.WAIT: "given up; what it stood for waits, or is asked in the chat",
+    AfterTaken.TELL: "given up",
+}
+_REMEMBERED: Final = {
+    Mark.SHUT: "the window is closed until the person writes",
+    Mark.NO_OFFERS: "no offers any more, in the ledger",
+    Mark.OFFERS_TOMORROW: "no offers for 24 hours",
+    Mark.OFFERS_ASKED_FOR: "no offers until the person writes",
+    Mark.UNREACHABLE: "nothing on the firm's initiative for 7 days, or until the person writes",
+}
+
+
+def faults_table() -> str:
+    """What the documentation shows of this file: a line for each fault, in Markdown."""
+    codes: dict[Fault, list[str]] = {}
+    for code, fault in sorted(FAULTS.items()):
+        codes.setdefault(fault, []).append(str(code))
+    for first, last, fault in _RANGES:
+        codes.setdefault(fault, []).append(f"{first}-{last}")
+    codes[UNKNOWN] = ["any other"]
+    rows = [
+        f"| {', '.join(of_it)} | `{fault.name}` | {_answered(fault)} | {_TOLD_LATER[fault.after_taken]} "
+        f"| {_kept(fault)} | {'yes' if fault.alert else ''} |"
+        for fault, of_it in codes.items()
+    ]
+    head = "| code | fault | Meta answers it | a status tells it later | remembered | alert |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+def _answered(fault: Fault) -> str:
+    return _ANSWERED[fault.reaction].format(tries=fault.tries_max, rest=fault.rest_s)
+
+
+def _kept(fault: Fault) -> str:
+    if fault.template:
+        return "the template is left alone for 15 minutes"
+    if fault.halts_s:
+        return f"the number takes no initiative for {fault.halts_s // 60} minutes"
+    return _REMEMBERED[fault.mark] if fault.mark else ""

@@ -1,8 +1,18 @@
 """One row for each code of Meta's, and one for all that we do not know."""
 
+from pathlib import Path
+
 import pytest
 
-from handlers.whatsapp.faults import FAULTS, UNKNOWN, AfterTaken, Mark, Reaction, fault_of
+from handlers.whatsapp.faults import (
+    FAULTS,
+    UNKNOWN,
+    AfterTaken,
+    Mark,
+    Reaction,
+    fault_of,
+    faults_table,
+)
 
 # As reference for operators: what the sender does about each code.
 REACTIONS = {
@@ -104,3 +114,9 @@ def test_only_a_number_that_rests_has_a_rest() -> None:
     paused = {fault.name for fault in FAULTS.values() if fault.reaction is Reaction.PAUSE}
 
     assert resting == paused
+
+
+def test_the_documentation_shows_the_table() -> None:
+    page = Path(__file__).parents[3] / "docs" / "refusals.md"
+
+    assert faults_table() in page.read_text()
