@@ -16,7 +16,9 @@ from bot.people.conversations import (
     Story,
     Summary,
     Turn,
+    Waiting,
     list_conversations,
+    list_waiting,
     read_story,
 )
 from flows.dialog.events import Heard
@@ -53,6 +55,32 @@ def list_all(
                 for c in found
             ],
             empty="no conversations yet",
+        )
+
+
+@app.command("waiting")
+def waiting(
+    *,
+    tenant: Annotated[UUID, typer.Option(help="Id of the tenant.")],
+    most: Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Messages that found the 24-hour window closed and wait for the person to write."""
+
+    async def work(session: Session) -> list[Waiting]:
+        return await list_waiting(session.database, TenantId(str(tenant)), most=most)
+
+    found = in_session(work)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(
+            ["conversation", "kind", "since", "until"],
+            [
+                (w.conversation, w.kind, f"{w.at:%Y-%m-%d %H:%M}", f"{w.until:%Y-%m-%d %H:%M}")
+                for w in found
+            ],
+            empty="nothing waits",
         )
 
 

@@ -172,7 +172,10 @@ class _Run:
             # A timer that is due waits for what is held or lies in the lane unseen: that may have come first.
             wake_ms=hold_ms or self._wake_ms(),
             pushes=tuple(self.pushes),
-            records=tuple(self.records),
+            # A message has its row before it is told that it waits: the journal may be read in between.
+            records=tuple(
+                sorted(self.records, key=lambda record: not isinstance(record, TurnRecord))
+            ),
         )
 
     # -------------------------------------------------------------- messages

@@ -66,6 +66,18 @@ class Message(Struct, frozen=True):
     """None also when its time is over."""
 
 
+class Waiting(Struct, frozen=True):
+    """A message that waits for the person to write."""
+
+    conversation: ConversationId
+    at: datetime
+    """When it was to be said."""
+    until: datetime
+    """When it is given up."""
+    kind: str
+    """Of content, e.g. `text`."""
+
+
 class Turn(Struct, frozen=True):
     """One turn, with what it heard and said in order."""
 
@@ -99,6 +111,28 @@ async def list_conversations(database: Database, tenant: TenantId, *, most: int)
             most,
         )
     return [_summary(row) for row in rows]
+
+
+async def list_waiting(database: Database, tenant: TenantId, *, most: int) -> list[Waiting]:
+    """What waits for a firm's people to write, what is given up first in front."""
+    async with database.tenant(tenant) as connection:
+        rows = await connection.fetch(
+            """
+            SELECT conversation_id, at, parked_until, kind FROM smarterbot.messages
+            WHERE tenant_id = $1 AND parked_until IS NOT NULL ORDER BY parked_until, ref LIMIT $2
+            """,
+            tenant,
+            most,
+        )
+    return [
+        Waiting(
+            conversation=ConversationId(str(row["conversation_id"])),
+            at=row["at"],
+            until=row["parked_until"],
+            kind=row["kind"],
+        )
+        for row in rows
+    ]
 
 
 async def read_story(

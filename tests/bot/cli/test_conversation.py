@@ -190,3 +190,11 @@ def test_a_file_that_was_not_kept_says_why() -> None:
     )
 
     assert lines(turn(message))[1:] == ["> (image)  # refused: file_unknown_type"]
+
+
+def test_a_firm_for_whom_nothing_waits_is_told_so(smarterbot: Command) -> None:
+    answer = smarterbot(
+        "conversation", "waiting", "--tenant", "00000000-0000-4000-8000-000000000000"
+    )
+
+    assert (answer.code, answer.out) == (0, "nothing waits\n")

@@ -150,6 +150,18 @@ def test_an_answer_that_found_it_closed_waits_and_is_journaled_as_waiting() -> N
     assert ParkedRecord(TENANT, f"{ID}-9", CLOSED, until) in decision.records
 
 
+def test_a_message_is_journaled_before_it_is_said_to_wait() -> None:
+    """The journal is read in pieces, and what is told of a message that has no row is told to nobody."""
+    decision = decide(wrote("pan"), now_ms=CLOSED)
+
+    kinds = [type(record) for record in decision.records]
+    assert kinds == [
+        TurnRecord,
+        TurnRecord,
+        ParkedRecord,
+    ]  # the answer, the knock; the answer waits
+
+
 def test_it_waits_as_long_as_it_says_that_it_is_worth() -> None:
     decision = decide(closed(expires=CLOSED + 60_000), rest=rest_of(), now_ms=CLOSED)
 

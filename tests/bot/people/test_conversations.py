@@ -6,7 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from bot.engine.journal import write_entries
-from bot.people.conversations import Message, list_conversations, read_story
+from bot.people.conversations import (
+    Message,
+    Waiting,
+    list_conversations,
+    list_waiting,
+    read_story,
+)
 from bot.people.errors import UnknownError
 from bot.store.database import Database
 from flows.dialog.content import Text
@@ -122,3 +128,11 @@ async def test_conversations_are_listed_the_latest_first(told: Database) -> None
 
     assert [summary.id for summary in found] == [later.conversation, CONVERSATION]
     assert await list_conversations(told, BAKERY.id, most=1) == found[:1]
+
+
+async def test_what_waits_for_a_firm_s_people_is_listed(told: Database) -> None:
+    [waits] = await list_waiting(told, BAKERY.id, most=10)
+
+    until = AT + timedelta(minutes=1)
+    assert waits == Waiting(conversation=CONVERSATION, at=AT, until=until, kind="text")
+    assert await list_waiting(told, BUTCHERY.id, most=10) == []
