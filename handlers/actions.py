@@ -50,7 +50,7 @@ class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
     again: bool = False
     """Meta took it before, and then did not deliver it: it is sent once more, and no more."""
     once: bool = False
-    """Never send again on doubt: one-time codes."""
+    """Never send again on doubt, and not worth a dead letter: one-time codes, a knock."""
     quotes: Wamid = Wamid("")
     """The message this one visibly answers."""
     ticket: FormTicket | None = None

@@ -54,9 +54,8 @@ PARKED_FOR: Final = timedelta(days=7)
 """So long a message waits for the person that does not say for how long it is worth saying."""
 KNOCK_EVERY_MS: Final = 7 * 86_400_000
 OFFERS_REST_MS: Final = 86_400_000  # Meta: none within 24 hours after error 131049
-UNREACHABLE_MS: Final = (
-    7 * 86_400_000
-)  # our choice: each try at a dead number weighs on the quality
+UNREACHABLE_MS: Final = 7 * 86_400_000
+"""So long a number that Meta could not deliver to is left alone; our choice: each try weighs on the firm's quality."""
 AGAIN_MS: Final = 10_000
 """The rest before a message that Meta took and did not deliver is sent once more. What follows it waits, too."""
 SETTLED: Final = frozenset(("expired", "budget_spent", "unconfirmed"))
@@ -205,9 +204,11 @@ class _Run:
             self._opens(arrived)
         heard = tuple(a.heard for a in group)
         self._fetch_media(heard)
-        if self.now.parked and heard[-1].choice in (LET_IN, DECLINED):
-            self._let_in(heard)
-            return
+        if self.now.parked and (taps := tuple(h for h in heard if h.choice in (LET_IN, DECLINED))):
+            self._let_in(taps)
+            heard = tuple(h for h in heard if h not in taps)
+            if not heard:
+                return
         self._unpark()
         self._advance(heard, heard=heard)
 
@@ -226,10 +227,10 @@ class _Run:
             came_at=at * 1000 if heard.referral is not None else self.now.came_at,
         )
 
-    def _let_in(self, heard: tuple[Heard, ...]) -> None:
+    def _let_in(self, taps: tuple[Heard, ...]) -> None:
         """They tapped on a knock: what waits is said, or not wanted any more. There is nothing more to answer."""
-        self._note(heard=heard)
-        if heard[-1].choice == LET_IN:
+        self._note(heard=taps)
+        if taps[-1].choice == LET_IN:
             self._unpark()
             return
         for parked in self.now.parked:
@@ -423,7 +424,7 @@ class _Run:
         )
         ref = f"{self.id}-{self.now.turn + 1}"
         self._note(said=(Said(ref, template),))
-        self._push_say(ref, template)
+        self._push_say(ref, template, once=True)
 
     def _note(
         self,
@@ -617,6 +618,7 @@ class _Run:
         answers: bool = True,
         expires: int = 0,
         again: bool = False,
+        once: bool = False,
         reads: Wamid = NOTHING,
         quotes: Wamid = NOTHING,
     ) -> None:
@@ -632,6 +634,7 @@ class _Run:
                 answers=answers,
                 expires=expires,
                 again=again,
+                once=once,
                 quotes=quotes,
                 reads=reads,
             )

@@ -79,9 +79,8 @@ UPLOAD_CODES: Final = frozenset((100, 131009, 131053))
 
 CODE_AGE_MS_MAX: Final = 600_000  # a one-time code is of no use later
 TEMPLATE_AGE_MS_MAX: Final = 86_400_000  # what could not be sent for a day is not news any more
-TEMPLATE_REST_MS: Final = (
-    900_000  # one that Meta refused is left alone until it has been read again
-)
+TEMPLATE_REST_MS: Final = 900_000
+"""A template that Meta refused is left alone for so long: until then it has been read again."""
 
 RECEIPT_AGE_MS_MAX: Final = 180_000
 RECEIPT_S_MAX: Final = 5.0
@@ -394,7 +393,8 @@ class WhatsAppSender:
             case Reaction.DEAD:
                 # What a template stood for waits for the person: replayed, it would be said twice.
                 waits = say.answers and (say.stands_for or content is not say.content)
-                return self._refused(say, item, fault.name, code=refusal.code, dead=not waits)
+                dead = not waits and not say.once
+                return self._refused(say, item, fault.name, code=refusal.code, dead=dead)
             case _:
                 assert_never(fault.reaction)
 

@@ -39,6 +39,7 @@ from tests.bot.engine.test_turn import (
     TENANT,
     decide,
     firm_of,
+    gathering_book,
     lost,
     sends,
     wrote,
@@ -244,7 +245,7 @@ def test_the_person_is_asked_to_tap_for_an_answer_that_waits() -> None:
 
     [say] = says(decision)
     assert isinstance(say.content, Template)
-    assert (say.content.name, say.content.language) == (KNOCK, "es_CL")
+    assert (say.content.name, say.content.language, say.once) == (KNOCK, "es_CL", True)
     assert dict(say.content.variables) == {
         "nombre": "Ana",
         "negocio": FIRM.name,
@@ -305,6 +306,20 @@ def test_a_tap_on_the_knock_is_answered_by_what_waits_alone(
     turns = [record for record in decision.records if isinstance(record, TurnRecord)]
     assert [each.choice for turn in turns for each in turn.heard] == [choice]
     assert [said for turn in turns for said in turn.said] == []
+
+
+def test_words_that_came_with_the_tap_are_answered_after_what_waits() -> None:
+    book = gathering_book()
+    began = decide(wrote("pan"), now_ms=NOW + 1_500, book=book).conversation
+    rest = decide(closed(), rest=began, now_ms=CLOSED, book=book).conversation
+    tap = heard("tap", at_ms=CLOSED + 1_000, text="Ver respuesta", choice=LET_IN)
+    words = wrote("¿hola?", 2, at_ms=CLOSED)
+
+    decision = decide(words, tap, rest=rest, now_ms=CLOSED + 1_000, book=book)
+
+    assert decision.consumed == 2
+    assert contents(decision)[0] == ANSWER
+    assert len(contents(decision)) == 2
 
 
 def test_an_old_knock_for_which_nothing_waits_any_more_is_a_message_like_any() -> None:

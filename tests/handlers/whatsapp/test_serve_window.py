@@ -209,6 +209,14 @@ async def test_what_a_wrong_template_stood_for_waits_and_no_dead_letter_says_it_
     assert await desk.sends(**over) == refused("template", code=132000, said=say(**over))
 
 
+async def test_a_knock_that_the_firm_has_no_template_for_is_no_dead_letter(desk: Desk) -> None:
+    desk.stub.script.append(refuses(132001))
+
+    outcome = await desk.sends(content=NOTICE, once=True)
+
+    assert outcome == refused("template", code=132001, content=NOTICE, once=True)
+
+
 @pytest.mark.parametrize("code", [131048, 131064])
 async def test_a_number_that_meta_warns_rests_from_its_own_initiative_and_still_answers(
     desk: Desk, code: int
