@@ -21,7 +21,7 @@ from flows.values.ids import ChannelId, ConversationId, ItemId, TenantId, Wamid
 from handlers.actions import Ask
 from handlers.events import Answered, Sender
 from handlers.journal import StatusSeen
-from handlers.ports import Again, Arrival, Channel, Dead, Done, Item, Outcome
+from handlers.ports import Again, Arrival, Channel, Dead, Done, Item, Outcome, Template
 from handlers.whatsapp.client import Accepted, Graph
 from handlers.whatsapp.errors import GraphFault, HeldBackError, MaybeSentError, NotSentError
 from handlers.whatsapp.faults import Reaction, fault_of
@@ -337,6 +337,9 @@ class Directory:
 
     def form_keys(self, channel: ChannelId) -> str:
         return ""
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template:
+        return Template(name, locale, "APPROVED", "utility")
 
 
 def _words(sent: dict[str, dict[str, object]]) -> str:
