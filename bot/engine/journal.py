@@ -50,6 +50,9 @@ REST_S: Final = 0.4
 BACKOFF_MAX_S: Final = 30.0
 DIGEST_BYTES: Final = 32
 
+Sends = Mapping[str, tuple[Wamid, datetime]]
+"""By the reference of a message: Meta's id of it, and when Meta took it."""
+
 log = structlog.get_logger()
 
 Entry = TurnRecord | SentRecord | ParkedRecord | RefusedRecord | StatusSeen | HandoffRecord
@@ -238,9 +241,13 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
 
     if turns:
         # Meta has often taken a message before we write that it was said: then it is one write.
-        wamids = {ref: fate.wamid for ref, fate in fates.items() if fate.wamid is not None}
+        sends = {
+            ref: (fate.wamid, _moment(fate.at))
+            for ref, fate in fates.items()
+            if fate.wamid is not None and not fate.moved
+        }
         await _write_people(connection, tenant, turns)
-        await _write_turns(connection, tenant, turns, wamids)
+        await _write_turns(connection, tenant, turns, sends)
     await _write_rows(
         connection,
         # Sent again, it has not failed any more. What was told before what is known is written a second time.
@@ -343,17 +350,20 @@ def _fates(entries: Sequence[Entry]) -> dict[str, _Fate]:
         fate = fates[entry.ref]
         if entry.at < fate.at:
             continue  # a line that is written a second time
+        if isinstance(entry, RefusedRecord) and fate.at and fate.until is None:
+            continue  # it ends a wait, and nothing else
+        fate.until = None
         fate.at = entry.at
         match entry:
             case SentRecord():
-                fate.wamid, fate.until = entry.wamid, None
+                fate.wamid = entry.wamid
                 fate.again = fate.again or entry.again
                 fate.left_as = fate.left_as if entry.left_as is None else _json(entry.left_as)
                 fate.moved = fate.moved or entry.again or entry.left_as is not None
             case ParkedRecord():
                 fate.until, fate.moved = _moment(entry.until), True
             case RefusedRecord():
-                fate.until = None
+                pass
     return fates
 
 
@@ -451,9 +461,8 @@ async def _write_turns(
     connection: Connection,
     tenant: TenantId,
     turns: Sequence[TurnRecord],
-    wamids: Mapping[str, Wamid],
+    sends: Sends,
 ) -> None:
-    """`wamids`: of what was said, by its reference, as far as it is known."""
     await _write_rows(
         connection,
         """
@@ -486,15 +495,15 @@ async def _write_turns(
         connection,
         """
         INSERT INTO smarterbot.messages
-          (tenant_id, conversation_id, turn, ref, place, direction, kind, content, at, otherwise, wamid)
+          (tenant_id, conversation_id, turn, ref, place, direction, kind, content, at, otherwise, wamid, moved_at)
         SELECT $1, * FROM unnest(
           $2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::jsonb[],
-          $9::timestamptz[], $10::jsonb[], $11::text[]
+          $9::timestamptz[], $10::jsonb[], $11::text[], $12::timestamptz[]
         )
         ON CONFLICT DO NOTHING
         """,
         tenant,
-        [message for turn in turns for message in _messages(turn, wamids)],
+        [message for turn in turns for message in _messages(turn, sends)],
     )
     await _write_rows(
         connection,
@@ -559,16 +568,21 @@ def _addresses(turn: TurnRecord, scope: str) -> Iterable[tuple[str, str, str]]:
         yield "phone", "", turn.sender.wa_id
 
 
-def _messages(turn: TurnRecord, wamids: Mapping[str, Wamid]) -> Iterable[tuple[object, ...]]:
+def _messages(turn: TurnRecord, sends: Sends) -> Iterable[tuple[object, ...]]:
     for place, heard in enumerate(turn.heard):
         yield (
             *(turn.conversation, turn.turn, heard.id, place, "in", heard.kind),
-            *(_json(heard), _moment(heard.at * 1000), None, heard.id),
+            *(_json(heard), _moment(heard.at * 1000), None, heard.id, None),
         )
     for place, said in enumerate(turn.said):
         yield (
             *(turn.conversation, turn.turn, said.ref, place, "out", _kind(said.content)),
-            *(_json(said.content), _moment(turn.at), _otherwise(said), wamids.get(said.ref)),
+            *(
+                _json(said.content),
+                _moment(turn.at),
+                _otherwise(said),
+                *sends.get(said.ref, (None, None)),
+            ),
         )
 
 

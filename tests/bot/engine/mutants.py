@@ -99,10 +99,10 @@ MUTANTS: Final = (
         ("parked messages stay for ever", "self._push_say(\n                parked.ref, parked.content, answers=parked.answers, expires=parked.expires\n            )", "pass"),
         ("parked messages come again and again", "            )\n        self.now = replace(self.now, parked=())", "            )"),
         ("too many parked messages are dropped in silence", "for given_up in parked[:-PARKED_MAX]:", "for given_up in parked[:0]:"),
-        ("a message that found the window closed is dropped", "        else:\n            self._park(refused.ref, refused.content)", "        else:\n            pass"),
-        ("whatever is refused is sent again", "if refused.fault != \"window_closed\":", "if False:"),
+        ("a message that found the window closed is dropped", "            else:\n                self._park(ref, content, answers=say.answers, expires=say.expires)", "            else:\n                pass"),
+        ("whatever is refused is sent again", "elif self._waits(refused, fault, say):", "elif True:"),
         ("the pair limit forgets", "self.now = replace(self.now, pair_ms=pair_ms)", "pass"),
-        ("the pair limit holds nobody back", "not_before=not_before,", "not_before=0,"),
+        ("the pair limit holds nobody back", "not_before=max(not_before, say.not_before),", "not_before=say.not_before,"),
         ("results are not heard", "self._advance((result,))", "pass"),
     ),
     *_of(

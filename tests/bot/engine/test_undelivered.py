@@ -73,7 +73,7 @@ def found(**over: object) -> Done:
         "channel": CHANNEL,
         "ref": REF,
         "content": HOLA,
-        "at": TURN.at,
+        "at": SENT.at,
     }
     say = Say(**(common | over))  # type: ignore[arg-type]  # a table of cases
     event = Refused(REF, "window_closed", 131047, ITEM, SENT.wamid, say)
@@ -159,7 +159,7 @@ async def test_a_message_is_recalled_by_what_meta_calls_it(
         pytest.param(
             Said(REF, HOLA, Otherwise(instead=NOTICE)),
             NOTICE,
-            {"content": NOTICE, "stands_for": (HOLA,), "at": SENT.at},
+            {"content": NOTICE, "stands_for": (HOLA,)},
             id="left-as-its-template",
         ),
         pytest.param(
