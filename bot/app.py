@@ -26,9 +26,11 @@ from bot.engine.intake_health import IntakeHealth
 from bot.engine.journal import PARTS as JOURNAL_PARTS
 from bot.engine.journal import Journal
 from bot.engine.limits import Limits
+from bot.engine.recall import Recaller
 from bot.engine.rota import Rota
 from bot.engine.runner import Carrier, Runner
 from bot.engine.service import Service
+from bot.engine.standings import Standings
 from bot.engine.worker import Worker
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
@@ -73,6 +75,7 @@ STOP_TURNS_S: Final = 4.0
 STOP_JOURNAL_S: Final = 3.0
 GC_THRESHOLD: Final = 20_000
 FILES_MAX: Final = 65_536
+DAY_MS: Final = 86_400_000
 
 log = structlog.get_logger()
 
@@ -194,6 +197,7 @@ async def running(
         sender = WhatsAppSender(
             graph,
             directory=directory,
+            standings=Standings(lanes),
             limits=Limits(wire, clock=clock),
             budget=budget,
             intake=health_of_intake,
@@ -215,7 +219,7 @@ async def running(
             meter=metrics,
             jitter=random.random,
         )
-        handlers: list[Handler] = [sender, fetcher, Desk(clock)]
+        handlers: list[Handler] = [sender, fetcher, Desk(clock), Recaller(database, clock)]
         caretaker = WhatsAppCare(
             graph,
             directory=directory,
@@ -243,6 +247,7 @@ async def running(
                 clock=clock,
                 metrics=metrics,
                 firm_of=directory.firm,
+                knock_every_ms=settings.knock_days * DAY_MS,
                 room=lambda: min(runner.room(handler.kind) for handler in handlers),
             )
             for handler in (*handlers, caretaker):

@@ -19,6 +19,7 @@ SHARDS_MAX: Final = 4096
 REPLICAS_MAX: Final = 5
 PORT_MAX: Final = 65535
 STATEMENT_CACHE_MAX: Final = 10_000
+KNOCK_DAYS_MAX: Final = 365
 _TOKEN: Final = "WHATSAPP_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -49,6 +50,7 @@ class Settings:
     verify_token: str
     graph_url: str
     graph_version: str
+    knock_days: int
     shards: int
     replicas_wait: int
     public_url: str
@@ -192,6 +194,14 @@ VARIABLES: Final = (
         _web_url, "graph_url",
     ),
     Variable("WHATSAPP_GRAPH_VERSION", "v26.0", "Version of the Graph API", _version, "graph_version"),
+    Variable(
+        "WHATSAPP_KNOCK_DAYS",
+        "7",
+        "An answer that finds the 24-hour window closed waits for the person. They are asked to tap for it, by the "
+        "template `retomar_atencion`, at most once in so many days; 0 never asks",
+        _number(0, KNOCK_DAYS_MAX),
+        "knock_days",
+    ),
     Variable(
         "SMARTERBOT_SHARDS",
         "64",

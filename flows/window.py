@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
+from flows.dialog.events import HeardKind
+
 SERVICE_MS: Final = 24 * 3600 * 1000
 """From the person's last message on, by Meta's timestamp of it."""
 
@@ -18,6 +20,15 @@ ENTRY_POINT_MS: Final = 72 * 3600 * 1000
 MARGIN_MS: Final = 3 * 60 * 1000
 """We stop this much early: Meta's clock and ours differ, and a message may still wait for its turn at a limit.
 Two to five minutes are advised by those who were refused at the edge (error 131047); three is our choice."""
+
+UNTIL_THEY_WRITE: Final = 2**53
+"""A moment that never comes, for what ends when the person writes."""
+
+OPENING: Final[frozenset[HeardKind]] = frozenset(
+    ("text", "tap", "row", "media", "place", "contacts", "form", "order", "welcome", "unsupported")
+)
+"""What opens the window. Whether a reaction does is not documented, and system notices are not the person's: the
+stricter reading costs a template, the other one a refusal (error 131047)."""
 
 Category = Literal["utility", "marketing", "authentication"]
 
@@ -51,8 +62,14 @@ class Terms:
     answers: bool = True
     """Whether it answers something the person asked; opting out does not silence answers."""
     opted_out: bool = False
+    opted_in: bool = False
+    """Whether the person allowed notices on the firm's own initiative: Meta asks for it before each such template."""
     marketing: bool = False
     """Whether the person consented to offers from this firm."""
+    offers_from: int = 0
+    """Meta takes no offer to this person before (ms since the epoch): errors 131049 and 130472."""
+    unreachable_until: int = 0
+    """Meta could not deliver (131026): nothing is tried on the firm's own initiative before (ms since the epoch)."""
     budget_left: bool = True
     """Whether the firm's budget of this month pays for one more message."""
 
@@ -62,6 +79,8 @@ class Reason(Enum):
 
     OPTED_OUT = "opted_out"
     NO_CONSENT = "no_consent"
+    NO_OFFERS_NOW = "no_offers_now"
+    UNREACHABLE = "unreachable"
     TEMPLATE_UNUSABLE = "template_unusable"
     BUDGET_SPENT = "budget_spent"
 
@@ -101,6 +120,19 @@ def open_until(window: Window) -> int:
     return window.last_in + SERVICE_MS - MARGIN_MS if window.last_in else 0
 
 
+def heard_at(at: int, received_ms: int) -> int:
+    """When the person wrote (seconds since the epoch): by Meta's timestamp, but not after we took it.
+
+    A clock of Meta's that is ahead of ours would keep the window open too long, an absurd one for ever.
+    """
+    return min(at, received_ms // 1000) if received_ms else at
+
+
+def may_knock(now: int, *, knocked: int, every_ms: int) -> bool:
+    """Whether the person may be asked again to tap, so that what waits can be said; 0 = never by `every_ms`."""
+    return every_ms > 0 and (not knocked or now >= knocked + every_ms)
+
+
 def free_until(*, first_answer: int, came_at: int) -> int:
     """End of the free entry point of a person who came through an ad at `came_at`; 0 if we answered too late."""
     return first_answer + ENTRY_POINT_MS if first_answer - came_at < SERVICE_MS else 0
@@ -122,30 +154,38 @@ def decide(
     terms = terms or Terms()
     if not terms.answers and terms.opted_out:
         return Refuse(Reason.OPTED_OUT)
-    if not terms.budget_left:
+    if not terms.budget_left and not is_free(window, now):
         return Refuse(Reason.BUDGET_SPENT)
     if now < open_until(window):
         return Send()
     if rescue is None:
         return Park()
-    refusal = refuse_template(rescue, terms=terms)
+    refusal = refuse_template(rescue, now, window=window, terms=terms)
     if refusal is not None:
         # What answers a request is worth keeping until the person writes again.
         return Park() if terms.answers else refusal
     return Park(knock=rescue.name) if rescue.reopens else SendTemplate(rescue.name)
 
 
-def refuse_template(template: Rescue, *, terms: Terms) -> Refuse | None:
-    """Why a template may not go out to this person, window or not; None if it may.
+def refuse_template(template: Rescue, now: int, *, window: Window, terms: Terms) -> Refuse | None:
+    """Why a template may not go out to this person at `now`, window or not; None if it may.
 
     Codes that the person asked for pass an opt-out, nothing else on our initiative does.
     """
-    if terms.opted_out and template.category != "authentication":
-        return Refuse(Reason.OPTED_OUT)
-    if template.category == "marketing" and not terms.marketing:
-        return Refuse(Reason.NO_CONSENT)
+    if template.category != "authentication":
+        if terms.opted_out:
+            return Refuse(Reason.OPTED_OUT)
+        if not terms.answers and terms.unreachable_until > now:
+            return Refuse(Reason.UNREACHABLE)
+        if template.category == "marketing":
+            if not terms.marketing:
+                return Refuse(Reason.NO_CONSENT)
+            if terms.offers_from > now:
+                return Refuse(Reason.NO_OFFERS_NOW)
+        elif not terms.answers and not terms.opted_in:
+            return Refuse(Reason.NO_CONSENT)
     if not template.approved:
         return Refuse(Reason.TEMPLATE_UNUSABLE)
-    if not terms.budget_left:
+    if not terms.budget_left and not is_free(window, now):
         return Refuse(Reason.BUDGET_SPENT)
     return None

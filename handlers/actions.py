@@ -4,8 +4,21 @@ from msgspec import Raw, Struct
 
 from flows.dialog.content import Content, Template
 from flows.dialog.events import Attachment
-from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
-from handlers.ports import FormTicket
+from flows.values.ids import ChannelId, ContactId, ConversationId, ItemId, TenantId, Wamid
+
+
+class FormTicket(Struct, frozen=True, array_like=True):
+    """What a form that was sent to a person is about: its `flow_token`, opened."""
+
+    conversation: ConversationId
+    contact: ContactId
+    locale: str
+    until_ms: int
+    """Not answered from this moment on, ms since the epoch."""
+    form: str = ""
+    """Its name, or Meta's id of it."""
+    token: str = ""
+    """What the flow calls it: a question's own one, `12:firm.fill_in:form`."""
 
 
 class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
@@ -28,14 +41,20 @@ class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
     """The pair limit allows it from this moment on (ms since the epoch)."""
     instead: Template | None = None
     """Sent in place of `content` when the window has closed meanwhile."""
+    stands_for: tuple[Content, ...] = ()
+    """The messages in whose place `content`, a template, was chosen: if it may not go, they wait for the person."""
+    answers: bool = True
+    """It answers something the person asked. What the firm says on its own initiative needs their leave."""
+    expires: int = 0
+    """Not worth saying from this moment on (ms since the epoch); 0 = the usual time."""
+    again: bool = False
+    """Meta took it before, and then did not deliver it: it is sent once more, and no more."""
     once: bool = False
-    """Never send again on doubt: one-time codes."""
+    """Never send again on doubt, and not worth a dead letter: one-time codes, a knock."""
     quotes: Wamid = Wamid("")
     """The message this one visibly answers."""
     ticket: FormTicket | None = None
     """Of the form that `content` opens, its name still missing: the sender seals it into the form's token."""
-    answers: bool = True
-    """Whether it answers something the person asked; else the firm began."""
     reads: Wamid = Wamid("")
     """Mark everything up to this message as read, beside the sending: best effort, no waiting."""
 
@@ -52,6 +71,21 @@ class MarkRead(Struct, frozen=True, omit_defaults=True, tag="read"):
 
 
 SendAction = Say | MarkRead
+
+
+class Recall(Struct, frozen=True, tag="recall"):
+    """Find out what a message said that Meta took and did not deliver. Lives in lane `recall/<conversation>`.
+
+    Answered by a `Refused` event that says it.
+    """
+
+    tenant: TenantId
+    wamid: Wamid
+    item: ItemId
+    fault: str
+    code: int
+    at: int
+    """When we heard of it, ms since the epoch."""
 
 
 class Ask(Struct, frozen=True, tag="ask"):

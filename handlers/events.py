@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
-from flows.dialog.content import Content
 from flows.dialog.events import FileLost, Heard, Result
 from flows.values.ids import ChannelId, ContactId, ItemId, TenantId, Wamid
+from handlers.actions import Say
 
 
 class Sender(Struct, frozen=True, omit_defaults=True):
@@ -50,8 +50,10 @@ class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
     """Meta's error code; 0 when we refused it ourselves."""
     item: ItemId = ItemId("")
     wamid: Wamid = Wamid("")
-    content: Content | None = None
-    """What was to be said; None when it came back by status."""
+    say: Say | None = None
+    """What was to be said; None as long as only a status has told of it."""
+    replaced: bool = False
+    """Its template went in its place: nothing is left to say."""
 
 
 Event = Arrived | Answered | Refused | FileLost

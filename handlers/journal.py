@@ -8,18 +8,27 @@ from typing import Literal
 
 from msgspec import Struct
 
-from flows.dialog.content import Content
+from flows.dialog.content import Content, Template
 from flows.dialog.events import Heard
 from flows.values.ids import ChannelId, ContactId, ConversationId, ItemId, TenantId, Wamid
 from handlers.events import Sender
 
 
-class Said(Struct, frozen=True):
+class Otherwise(Struct, frozen=True, omit_defaults=True):
+    """What is to happen to a message that is not delivered; the fields are those of `handlers.actions.Say`."""
+
+    instead: Template | None = None
+    stands_for: tuple[Content, ...] = ()
+    answers: bool = True
+    expires: int = 0
+
+
+class Said(Struct, frozen=True, omit_defaults=True):
     """A message that a turn decided to send. Unique by `ref`."""
 
     ref: str
     content: Content
-    parked: bool = False
+    otherwise: Otherwise = Otherwise()
 
 
 class ConsentChange(Struct, frozen=True):
@@ -54,8 +63,8 @@ class TurnRecord(Struct, frozen=True, omit_defaults=True, tag="turn"):
     """Why the turn could not run, for a poisoned event that was set aside."""
 
 
-class SentRecord(Struct, frozen=True, tag="sent"):
-    """Meta took a message. Unique by `ref`."""
+class SentRecord(Struct, frozen=True, omit_defaults=True, tag="sent"):
+    """Meta took a message. Unique by (ref, wamid): one that was not delivered may be sent again."""
 
     tenant: TenantId
     ref: str
@@ -70,6 +79,21 @@ class SentRecord(Struct, frozen=True, tag="sent"):
     """What we take it to be billed as, until a status tells: see `handlers.ports.Budget`."""
     country: str = ""
     """As `StatusSeen.country`."""
+    left_as: Template | None = None
+    """The template that went in its place."""
+    again: bool = False
+    """As `handlers.actions.Say.again`."""
+
+
+class ParkedRecord(Struct, frozen=True, tag="parked"):
+    """A message waits for the person to write. Unique by (ref, at)."""
+
+    tenant: TenantId
+    ref: str
+    at: int
+    """ms since the epoch."""
+    until: int
+    """When it is given up, ms since the epoch."""
 
 
 class RefusedRecord(Struct, frozen=True, omit_defaults=True, tag="refused"):
@@ -126,4 +150,4 @@ class HandoffRecord(Struct, frozen=True, omit_defaults=True, tag="handoff"):
     """What it is about when no words say so, e.g. `data.erase`, `file.image`."""
 
 
-Record = TurnRecord | SentRecord | RefusedRecord | StatusRecord | HandoffRecord
+Record = TurnRecord | SentRecord | ParkedRecord | RefusedRecord | StatusRecord | HandoffRecord

@@ -14,14 +14,14 @@ from flows.dialog.events import Attachment, Heard, MediaKind
 from flows.values.ids import (
     NO_CONVERSATION,
     ChannelId,
-    ContactId,
     ConversationId,
     FileId,
     ItemId,
     TenantId,
     Wamid,
 )
-from flows.window import Category
+from flows.window import Category, Terms, Window
+from handlers.actions import FormTicket
 from handlers.care import Change
 from handlers.events import Event, Sender
 from handlers.journal import Record, StatusSeen
@@ -309,20 +309,6 @@ class IntakeHealth(Protocol):
         ...
 
 
-class FormTicket(Struct, frozen=True, array_like=True):
-    """What a form that was sent to a person is about: its `flow_token`, opened."""
-
-    conversation: ConversationId
-    contact: ContactId
-    locale: str
-    until_ms: int
-    """Not answered from this moment on, ms since the epoch."""
-    form: str = ""
-    """Its name, or Meta's id of it."""
-    token: str = ""
-    """What the flow calls it: a question's own one, `12:firm.fill_in:form`."""
-
-
 class FormTickets(Protocol):
     """Makes and opens the tokens of forms. Only we can make one; it is good on one channel."""
 
@@ -330,6 +316,25 @@ class FormTickets(Protocol):
 
     def open(self, channel: Channel, token: str) -> FormTicket | None:
         """None: it is not ours, or not of this channel. Whether its time is over is the caller's question."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a message that is about to leave must know of the person."""
+
+    window: Window
+    terms: Terms
+    """As for a message on the firm's own initiative."""
+
+
+NOBODY: Final = Standing(Window(), Terms(answers=False))
+"""How things stand with somebody who never wrote."""
+
+
+class Standings(Protocol):
+    async def standing(self, conversation: ConversationId) -> Standing:
+        """How things stand with a person now, as their conversation's last turn left it. One look into the store."""
         ...
 
 

@@ -16,7 +16,9 @@ from bot.people.conversations import (
     Story,
     Summary,
     Turn,
+    Waiting,
     list_conversations,
+    list_waiting,
     read_story,
 )
 from flows.dialog.events import Heard
@@ -56,6 +58,32 @@ def list_all(
         )
 
 
+@app.command("waiting")
+def waiting(
+    *,
+    tenant: Annotated[UUID, typer.Option(help="Id of the tenant.")],
+    most: Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Messages that found the 24-hour window closed and wait for the person to write."""
+
+    async def work(session: Session) -> list[Waiting]:
+        return await list_waiting(session.database, TenantId(str(tenant)), most=most)
+
+    found = in_session(work)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(
+            ["conversation", "kind", "since", "until"],
+            [
+                (w.conversation, w.kind, f"{w.at:%Y-%m-%d %H:%M}", f"{w.until:%Y-%m-%d %H:%M}")
+                for w in found
+            ],
+            empty="nothing waits",
+        )
+
+
 @app.command("show")
 def show(
     conversation: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the conversation.")],
@@ -91,13 +119,15 @@ def transcript(story: Story) -> Iterator[str]:
             if last is None or message.at - last > SILENCE:
                 yield f"@ {message.at.astimezone(zone):%Y-%m-%d %H:%M}"
             last = message.at
-            yield from _message_lines(message)
+            yield from _message_lines(message, zone)
         yield from _effects(turn)
 
 
-def _message_lines(message: Message) -> Iterator[str]:
+def _message_lines(message: Message, zone: ZoneInfo) -> Iterator[str]:
+    waits = message.parked_until
     notes = [
-        *(["parked"] if message.parked else []),
+        *([f"parked until {waits.astimezone(zone):%Y-%m-%d %H:%M}"] if waits else []),
+        *([f"as {message.left_as.name}"] if message.left_as else []),
         *([message.status] if message.status else []),
         *(f"refused: {fault}" for fault in message.faults),
     ]

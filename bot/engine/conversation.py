@@ -8,6 +8,7 @@ from msgspec.json import Decoder, Encoder
 from flows.dialog.content import Content
 from flows.dialog.session import Session
 from flows.values.ids import ChannelId, ContactId, TenantId
+from flows.window import Terms, Window
 from handlers.events import Sender
 
 PAIR_EVERY_MS: Final = 6_000  # Cloud API: one message to the same person each 6 s …
@@ -15,13 +16,15 @@ PAIR_BURST: Final = 45  # … with bursts of up to 45 borrowed from the future (
 PAIR_AHEAD_MS: Final = 2 * PAIR_EVERY_MS * PAIR_BURST  # no row of messages to one person is longer
 
 
-class Parked(Struct, frozen=True):
+class Parked(Struct, frozen=True, omit_defaults=True):
     """A free-form message that found the window closed and waits for the person to write."""
 
     ref: str
     content: Content
     expires: int
     """ms since the epoch."""
+    answers: bool = True
+    """As `handlers.actions.Say.answers`."""
 
 
 class Conversation(Struct, frozen=True, omit_defaults=True):
@@ -34,7 +37,7 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     # what the last message told
     sender: Sender = field(name="s", default_factory=Sender)
     last_in: int = field(name="in", default=0)
-    """Meta's timestamp of the person's last message, seconds since the epoch."""
+    """When the person last wrote, seconds since the epoch by Meta's timestamp."""
     # what the turns made of it
     session: Session = field(name="f", default_factory=Session)
     turn: int = field(name="n", default=0)
@@ -42,8 +45,39 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     """When the pair limit will have forgotten all that was sent (ms since the epoch)."""
     stopped: bool = field(name="x", default=False)
     """The person wants nothing that they did not ask for."""
+    agreed: bool = field(name="a", default=False)
+    """The person allowed notices on the firm's own initiative."""
     marketing: bool = field(name="m", default=False)
+    offers_from: int = field(name="o", default=0)
+    """Meta takes no offer to this person before (ms since the epoch)."""
+    unreachable_until: int = field(name="u", default=0)
+    """Meta could not deliver: nothing on the firm's own initiative before (ms since the epoch)."""
+    # the window
+    shut: bool = field(name="w", default=False)
+    """Meta says that it is closed (131047), whatever `last_in` lets us believe; until the person writes again."""
+    came_at: int = field(name="e", default=0)
+    """They came through an advertisement and have not been answered yet: when, ms since the epoch."""
+    free_until: int = field(name="z", default=0)
+    """End of the free entry point, ms since the epoch."""
+    knocked: int = field(name="q", default=0)
+    """When they were last asked to tap so that what waits can be said, ms since the epoch."""
     parked: tuple[Parked, ...] = field(name="k", default=())
+
+    @property
+    def window(self) -> Window:
+        """What opens the way to the person, as far as we and Meta know."""
+        return Window(last_in=0 if self.shut else self.last_in * 1000, free_until=self.free_until)
+
+    def terms(self, *, answers: bool) -> Terms:
+        """What the person allows; the budget is the firm's affair."""
+        return Terms(
+            answers=answers,
+            opted_out=self.stopped,
+            opted_in=self.agreed,
+            marketing=self.marketing,
+            offers_from=self.offers_from,
+            unreachable_until=self.unreachable_until,
+        )
 
 
 def paced(pair_ms: int, now_ms: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import random
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +29,11 @@ from flows.dialog.content import Content
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 from handlers.journal import (
     HandoffRecord,
+    Otherwise,
+    ParkedRecord,
     Record,
     RefusedRecord,
+    Said,
     SentRecord,
     StatusRecord,
     StatusSeen,
@@ -47,9 +51,12 @@ REST_S: Final = 0.4
 BACKOFF_MAX_S: Final = 30.0
 DIGEST_BYTES: Final = 32
 
+Sends = Mapping[str, tuple[Wamid, datetime]]
+"""By the reference of a message: Meta's id of it, and when Meta took it."""
+
 log = structlog.get_logger()
 
-Entry = TurnRecord | SentRecord | RefusedRecord | StatusSeen | HandoffRecord
+Entry = TurnRecord | SentRecord | ParkedRecord | RefusedRecord | StatusSeen | HandoffRecord
 """A record of one tenant: a webhook's statuses may belong to several."""
 
 _decode: Final = msgspec.json.Decoder(Record).decode
@@ -228,24 +235,43 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
     """
     turns = [entry for entry in entries if isinstance(entry, TurnRecord)]
     sent = [entry for entry in entries if isinstance(entry, SentRecord)]
+    fates = _fates(entries)
     refused = [entry for entry in entries if isinstance(entry, RefusedRecord)]
     statuses = [entry for entry in entries if isinstance(entry, StatusSeen)]
     handoffs = [entry for entry in entries if isinstance(entry, HandoffRecord)]
 
     if turns:
         # Meta has often taken a message before we write that it was said: then it is one write.
-        wamids = {entry.ref: entry.wamid for entry in sent}
+        sends = {
+            ref: (fate.wamid, _moment(fate.at))
+            for ref, fate in fates.items()
+            if fate.wamid is not None and not fate.moved
+        }
         await _write_people(connection, tenant, turns)
-        await _write_turns(connection, tenant, turns, wamids)
+        await _write_turns(connection, tenant, turns, sends)
     await _write_rows(
         connection,
+        # Sent again, it has not failed any more. What was told before what is known is written a second time.
         """
-        UPDATE smarterbot.messages AS message SET wamid = told.wamid
-        FROM unnest($2::text[], $3::text[]) AS told (ref, wamid)
-        WHERE message.tenant_id = $1 AND message.ref = told.ref AND message.wamid IS DISTINCT FROM told.wamid
+        UPDATE smarterbot.messages AS message SET
+          wamid = coalesce(told.wamid, message.wamid),
+          status = CASE WHEN told.wamid <> message.wamid THEN 0 ELSE message.status END,
+          parked_until = told.until, moved_at = told.at, again = message.again OR told.again,
+          left_as = coalesce(told.left_as, message.left_as)
+        FROM unnest(
+          $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[], $7::jsonb[], $8::boolean[]
+        ) AS told (ref, wamid, at, until, again, left_as, moved)
+        WHERE message.tenant_id = $1 AND message.ref = told.ref
+          AND (message.moved_at IS NULL OR message.moved_at <= told.at)
+          AND (told.wamid IS NOT NULL AND message.wamid IS DISTINCT FROM told.wamid
+            OR message.parked_until IS DISTINCT FROM told.until
+            OR told.moved AND message.moved_at IS DISTINCT FROM told.at)
         """,
         tenant,
-        sorted((entry.ref, entry.wamid) for entry in sent),
+        [
+            (ref, fate.wamid, _moment(fate.at), fate.until, fate.again, fate.left_as, fate.moved)
+            for ref, fate in sorted(fates.items())
+        ],
     )
     await _write_rows(
         connection,
@@ -299,6 +325,48 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
             for h in handoffs
         ],
     )
+
+
+@dataclass(slots=True)
+class _Fate:
+    """What some lines tell of one message, the last word being right."""
+
+    at: int = 0
+    """ms since the epoch."""
+    wamid: Wamid | None = None
+    until: datetime | None = None
+    """It waits for the person until then."""
+    again: bool = False
+    left_as: str | None = None
+    """JSON of a template."""
+    moved: bool = False
+    """It did not simply leave."""
+
+
+def _fates(entries: Sequence[Entry]) -> dict[str, _Fate]:
+    """By the message's reference."""
+    fates: defaultdict[str, _Fate] = defaultdict(_Fate)
+    for entry in entries:
+        if not isinstance(entry, SentRecord | ParkedRecord | RefusedRecord):
+            continue
+        fate = fates[entry.ref]
+        if entry.at < fate.at:
+            continue  # a line that is written a second time
+        if isinstance(entry, RefusedRecord) and fate.at and fate.until is None:
+            continue  # it ends a wait, and nothing else
+        fate.until = None
+        fate.at = entry.at
+        match entry:
+            case SentRecord():
+                fate.wamid = entry.wamid
+                fate.again = fate.again or entry.again
+                fate.left_as = fate.left_as if entry.left_as is None else _json(entry.left_as)
+                fate.moved = fate.moved or entry.again or entry.left_as is not None
+            case ParkedRecord():
+                fate.until, fate.moved = _moment(entry.until), True
+            case RefusedRecord():
+                pass
+    return fates
 
 
 async def _write_rows(
@@ -395,9 +463,8 @@ async def _write_turns(
     connection: Connection,
     tenant: TenantId,
     turns: Sequence[TurnRecord],
-    wamids: Mapping[str, Wamid],
+    sends: Sends,
 ) -> None:
-    """`wamids`: of what was said, by its reference, as far as it is known."""
     await _write_rows(
         connection,
         """
@@ -430,15 +497,15 @@ async def _write_turns(
         connection,
         """
         INSERT INTO smarterbot.messages
-          (tenant_id, conversation_id, turn, ref, place, direction, kind, content, at, parked, wamid)
+          (tenant_id, conversation_id, turn, ref, place, direction, kind, content, at, otherwise, wamid, moved_at)
         SELECT $1, * FROM unnest(
           $2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::jsonb[],
-          $9::timestamptz[], $10::boolean[], $11::text[]
+          $9::timestamptz[], $10::jsonb[], $11::text[], $12::timestamptz[]
         )
         ON CONFLICT DO NOTHING
         """,
         tenant,
-        [message for turn in turns for message in _messages(turn, wamids)],
+        [message for turn in turns for message in _messages(turn, sends)],
     )
     await _write_rows(
         connection,
@@ -503,17 +570,26 @@ def _addresses(turn: TurnRecord, scope: str) -> Iterable[tuple[str, str, str]]:
         yield "phone", "", turn.sender.wa_id
 
 
-def _messages(turn: TurnRecord, wamids: Mapping[str, Wamid]) -> Iterable[tuple[object, ...]]:
+def _messages(turn: TurnRecord, sends: Sends) -> Iterable[tuple[object, ...]]:
     for place, heard in enumerate(turn.heard):
         yield (
             *(turn.conversation, turn.turn, heard.id, place, "in", heard.kind),
-            *(_json(heard), _moment(heard.at * 1000), False, heard.id),
+            *(_json(heard), _moment(heard.at * 1000), None, heard.id, None),
         )
     for place, said in enumerate(turn.said):
         yield (
             *(turn.conversation, turn.turn, said.ref, place, "out", _kind(said.content)),
-            *(_json(said.content), _moment(turn.at), said.parked, wamids.get(said.ref)),
+            *(
+                _json(said.content),
+                _moment(turn.at),
+                _otherwise(said),
+                *sends.get(said.ref, (None, None)),
+            ),
         )
+
+
+def _otherwise(said: Said) -> str | None:
+    return None if said.otherwise == Otherwise() else _json(said.otherwise)
 
 
 def _kind(content: Content) -> str:

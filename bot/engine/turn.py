@@ -10,6 +10,7 @@ from msgspec.json import Encoder
 from msgspec.structs import replace
 
 from bot.engine.conversation import Conversation, Parked, paced
+from bot.engine.knock import DECLINED, KNOCK, LET_IN, knock
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
 from flows.dialog.content import Content, Form, Template, opens_form
@@ -20,21 +21,51 @@ from flows.dialog.events import FileLost, Heard, Unshown, Wake
 from flows.dialog.question import read_tap
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
-from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
+from flows.window import (
+    OPENING,
+    UNTIL_THEY_WRITE,
+    Park,
+    Refuse,
+    Rescue,
+    Send,
+    SendTemplate,
+    free_until,
+    heard_at,
+    may_knock,
+    open_until,
+)
 from flows.window import decide as may_say
-from handlers.actions import Ask, FetchMedia, MarkRead, Say
+from handlers.actions import Ask, FetchMedia, FormTicket, MarkRead, Recall, Say
 from handlers.events import Answered, Arrived, Event, Refused
-from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
-from handlers.ports import FormTicket
+from handlers.journal import (
+    ConsentChange,
+    Otherwise,
+    ParkedRecord,
+    Record,
+    RefusedRecord,
+    Said,
+    TurnRecord,
+)
+from handlers.whatsapp.faults import AfterTaken, Fault, Mark, fault_of
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
 PARKED_FOR: Final = timedelta(days=7)
+"""So long a message waits for the person that does not say for how long it is worth saying."""
+KNOCK_EVERY_MS: Final = 7 * 86_400_000
+OFFERS_REST_MS: Final = 86_400_000  # Meta: none within 24 hours after error 131049
+UNREACHABLE_MS: Final = 7 * 86_400_000
+"""So long a number that Meta could not deliver to is left alone; our choice: each try weighs on the firm's quality."""
+AGAIN_MS: Final = 10_000
+"""The rest before a message that Meta took and did not deliver is sent once more. What follows it waits, too."""
+SETTLED: Final = frozenset(("expired", "budget_spent", "unconfirmed"))
+"""Faults after which nothing waits, even what a template stood for."""
 FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
 UNSEEN: Final = "undeliverable"
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
+NO_ITEM: Final = ItemId("")
 
 _json = Encoder().encode
 
@@ -64,11 +95,15 @@ def decide(
     rest: Conversation | None,
     events: Sequence[Event],
     now_ms: int,
+    *,
+    knock_every_ms: int = KNOCK_EVERY_MS,
 ) -> Decision:
     """Run the flow over the waiting events.
 
     Messages written within the pause that the waiting state asks for are one turn; anything else is a turn
     each. `consumed` may be smaller than the number of events, when the person may still be typing.
+
+    `knock_every_ms`: how often a person may be asked to tap so that what waits for them can be said; 0 = never.
 
     Raises:
         UnknownConversationError: nobody to attribute the event to.
@@ -83,7 +118,7 @@ def decide(
     firm = firm_of(rest.tenant)
     if firm is None:
         raise UnknownConversationError("the firm is not in the directory")
-    return _Run(book, firm, id, rest, now_ms).through(events)
+    return _Run(book, firm, id, rest, now_ms, knock_every_ms).through(events)
 
 
 def without_secrets(heard: Heard) -> Heard:
@@ -99,11 +134,13 @@ class _Run:
     id: ConversationId
     now: Conversation
     now_ms: int
+    knock_every_ms: int
     pushes: list[tuple[str, bytes]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
 
     def through(self, events: Sequence[Event]) -> Decision:
         used, hold_ms = 0, 0
+        self._expire()
         while used < len(events):
             match events[used]:
                 case Arrived() as first:
@@ -134,7 +171,10 @@ class _Run:
             # A timer that is due waits for what is held or lies in the lane unseen: that may have come first.
             wake_ms=hold_ms or self._wake_ms(),
             pushes=tuple(self.pushes),
-            records=tuple(self.records),
+            # A message has its row before it is told that it waits: the journal may be read in between.
+            records=tuple(
+                sorted(self.records, key=lambda record: not isinstance(record, TurnRecord))
+            ),
         )
 
     # -------------------------------------------------------------- messages
@@ -159,16 +199,43 @@ class _Run:
         return due if due > self.now_ms else 0
 
     def _arrived(self, group: list[Arrived]) -> None:
-        last = group[-1]
-        self.now = replace(
-            self.now,
-            sender=last.sender,
-            last_in=max(self.now.last_in, *(a.heard.at for a in group)),
-        )
+        self.now = replace(self.now, sender=group[-1].sender)
+        for arrived in group:
+            self._opens(arrived)
         heard = tuple(a.heard for a in group)
         self._fetch_media(heard)
+        if self.now.parked and (taps := tuple(h for h in heard if h.choice in (LET_IN, DECLINED))):
+            self._let_in(taps)
+            heard = tuple(h for h in heard if h not in taps)
+            if not heard:
+                return
         self._unpark()
         self._advance(heard, heard=heard)
+
+    def _opens(self, arrived: Arrived) -> None:
+        """What a message of the person opens."""
+        heard = arrived.heard
+        at = heard_at(heard.at, arrived.received)
+        if heard.kind not in OPENING or at < self.now.last_in:
+            return
+        self.now = replace(
+            self.now,
+            last_in=at,
+            shut=False,
+            unreachable_until=0,
+            offers_from=0 if self.now.offers_from == UNTIL_THEY_WRITE else self.now.offers_from,
+            came_at=at * 1000 if heard.referral is not None else self.now.came_at,
+        )
+
+    def _let_in(self, taps: tuple[Heard, ...]) -> None:
+        """They tapped on a knock: what waits is said, or not wanted any more. There is nothing more to answer."""
+        self._note(heard=taps)
+        if taps[-1].choice == LET_IN:
+            self._unpark()
+            return
+        for parked in self.now.parked:
+            self._give_up(parked.ref, "declined")
+        self.now = replace(self.now, parked=())
 
     def _fetch_media(self, heard: Sequence[Heard]) -> None:
         for message in heard:
@@ -185,48 +252,217 @@ class _Run:
     # -------------------------------------------------------------- refusals
 
     def _refused(self, refused: Refused) -> None:
-        if refused.content is None:
+        # Code 0 is Meta's too (a token), and ours is that of no code.
+        fault = fault_of(refused.code) if refused.code or refused.wamid else None
+        say = refused.say
+        if fault is not None and (refused.wamid == NOTHING or say is None):
+            self._remember(fault, refused)  # a second event tells of the same
+        if say is None:
             if refused.fault == UNSEEN and self.book.has_other_way(self.now.session):
                 # An old client shows no form, and then Meta says no more than this. If it was another message
                 # that did not arrive, the person is asked once more than needed.
                 self._advance((Unshown(self.now.session.seq, refused.fault),))
+            elif fault is not None and refused.wamid and fault.after_taken is not AfterTaken.TELL:
+                self._recall(refused)
             return
-        if refused.fault != "window_closed":
-            self._unshown(refused.content, refused.fault)
+        if fault is not None and fault.mark is Mark.SHUT:
+            # The person may have written since; but Meta is not contradicted twice.
+            wrote_since = self.now.last_in * 1000 > say.at
+            self.now = replace(self.now, shut=self.now.shut or say.again or not wrote_since)
+        if refused.replaced:
             return
-        if self.now_ms < self._open_until():
-            # The person wrote after the message was decided: the sender could not know.
-            self._push_say(refused.ref, refused.content, None)
+        if fault is not None and refused.wamid:
+            self._undelivered(fault, refused, say)
+        elif self._waits(refused, fault, say):
+            self._keep(say, again=fault is not None)
         else:
-            self._park(refused.ref, refused.content)
+            self._unshown(say.content, refused.fault)
 
     def _unshown(self, content: Content, fault: str) -> None:
         asked = read_tap(content.token) if isinstance(content, Form) else None
         if asked is not None:
             self._advance((Unshown(asked[0], fault),))
 
-    def _park(self, ref: str, content: Content) -> None:
-        expires = self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
-        parked = (*self.now.parked, Parked(ref=ref, content=content, expires=expires))
+    def _waits(self, refused: Refused, fault: Fault | None, say: Say) -> bool:
+        """Whether a message that did not leave, or what it stood for, waits for the person."""
+        if refused.fault == "window_closed":
+            return True
+        stood_in = bool(say.stands_for) or (fault is not None and fault.template)
+        return say.answers and stood_in and refused.fault not in SETTLED
+
+    def _undelivered(self, fault: Fault, refused: Refused, say: Say) -> None:
+        """Meta took it, and it did not arrive."""
+        is_code = isinstance(say.content, Template) and say.content.code
+        match fault.after_taken:
+            case AfterTaken.AGAIN if not say.again and not is_code:
+                self._push(replace(say, again=True, not_before=self.now_ms + AGAIN_MS))
+                return
+            case AfterTaken.WINDOW if not isinstance(say.content, Template):
+                if say.instead is not None and not say.again:
+                    template = replace(
+                        say,
+                        content=say.instead,
+                        instead=None,
+                        stands_for=(say.content,),
+                        again=True,
+                    )
+                    self._push(template)
+                else:
+                    self._keep(say, again=True)
+                return
+            case AfterTaken.WAIT if say.stands_for and say.answers:
+                self._keep(say)
+                return
+            case _:
+                self._give_up(say.ref, fault.name, item=refused.item, code=refused.code)
+                self._unshown(say.content, fault.name)
+
+    def _keep(self, say: Say, *, again: bool = False) -> None:
+        """What could not be said freely waits; if the person wrote meanwhile, it is said now."""
+        if say.stands_for:
+            contents = say.stands_for
+            refs = _refs(f"{self.id}-{self.now.turn + 1}", contents)
+            otherwise = Otherwise(answers=say.answers, expires=say.expires)
+            kept = zip(refs, contents, strict=True)
+            self._note(said=tuple(Said(ref, content, otherwise) for ref, content in kept))
+        elif not isinstance(say.content, Template):
+            contents, refs = (say.content,), [say.ref]
+        else:
+            return
+        is_open = self.now_ms < self._open_until()
+        for ref, content in zip(refs, contents, strict=True):
+            if is_open:
+                # The person wrote after the message was decided: the sender could not know.
+                self._push_say(ref, content, answers=say.answers, expires=say.expires, again=again)
+            else:
+                self._park(ref, content, answers=say.answers, expires=say.expires)
+        if not is_open:
+            self._knock(answers=say.answers)
+
+    def _remember(self, fault: Fault, refused: Refused) -> None:
+        match fault.mark:
+            case Mark.NO_OFFERS:
+                self.now = replace(self.now, marketing=False)
+                evidence = refused.wamid or Wamid(refused.item)
+                self._note(consents=(ConsentChange("marketing", granted=False, evidence=evidence),))
+            case Mark.OFFERS_TOMORROW:
+                from_ms = max(self.now.offers_from, self.now_ms + OFFERS_REST_MS)
+                self.now = replace(self.now, offers_from=from_ms)
+            case Mark.OFFERS_ASKED_FOR:
+                self.now = replace(self.now, offers_from=UNTIL_THEY_WRITE)
+            case Mark.UNREACHABLE:
+                self.now = replace(self.now, unreachable_until=self.now_ms + UNREACHABLE_MS)
+            case Mark.SHUT | None:
+                pass  # whether the window is closed depends on when the message was said
+            case other:
+                assert_never(other)
+
+    def _recall(self, refused: Refused) -> None:
+        recall = Recall(
+            tenant=self.now.tenant,
+            wamid=refused.wamid,
+            item=refused.item,
+            fault=refused.fault,
+            code=refused.code,
+            at=self.now_ms,
+        )
+        self.pushes.append((f"recall/{self.id}", _json(recall)))
+
+    # -------------------------------------------------------------- what waits
+
+    def _park(self, ref: str, content: Content, *, answers: bool, expires: int) -> None:
+        expires = expires or self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
+        if expires <= self.now_ms:
+            self._give_up(ref, "expired")
+            return
+        parked = (*self.now.parked, Parked(ref, content, expires, answers))
         for given_up in parked[:-PARKED_MAX]:
             self._give_up(given_up.ref, "too_many_parked")
         self.now = replace(self.now, parked=parked[-PARKED_MAX:])
+        self.records.append(
+            ParkedRecord(tenant=self.now.tenant, ref=ref, at=self.now_ms, until=expires)
+        )
 
     def _unpark(self) -> None:
         if not self.now.parked or self.now_ms >= self._open_until():
             return  # a message that comes a day late opens nothing
         for parked in self.now.parked:
-            if parked.expires > self.now_ms:
-                self._push_say(parked.ref, parked.content, None)
-            else:
-                self._give_up(parked.ref, "expired")
+            self._push_say(
+                parked.ref, parked.content, answers=parked.answers, expires=parked.expires
+            )
         self.now = replace(self.now, parked=())
 
-    def _give_up(self, ref: str, fault: str) -> None:
-        """A message that will never leave: recorded, so that it is not missed in silence."""
+    def _expire(self) -> None:
+        for parked in self.now.parked:
+            if parked.expires <= self.now_ms:
+                self._give_up(parked.ref, "expired")
+        left = tuple(parked for parked in self.now.parked if parked.expires > self.now_ms)
+        if len(left) < len(self.now.parked):
+            self.now = replace(self.now, parked=left)
+
+    def _knock(self, *, answers: bool) -> None:
+        """Ask the person to tap, if something waits that they asked for and they were not asked lately."""
+        if not self.now.parked or not may_knock(
+            self.now_ms, knocked=self.now.knocked, every_ms=self.knock_every_ms
+        ):
+            return
+        # Whether Meta lets it out is known when it leaves.
+        verdict = may_say(
+            self.now.window,
+            self.now_ms,
+            rescue=Rescue(KNOCK, reopens=True),
+            terms=self.now.terms(answers=answers),
+        )
+        if not answers or verdict != Park(knock=KNOCK):
+            return
+        self.now = replace(self.now, knocked=self.now_ms)
+        template = knock(
+            self.firm,
+            name=self.now.sender.name,
+            asked_at=self.now.last_in,
+            locale=self.now.session.locale or self.firm.locale,
+        )
+        ref = f"{self.id}-{self.now.turn + 1}"
+        self._note(said=(Said(ref, template),))
+        self._push_say(ref, template, once=True)
+
+    def _note(
+        self,
+        *,
+        heard: tuple[Heard, ...] = (),
+        said: tuple[Said, ...] = (),
+        consents: tuple[ConsentChange, ...] = (),
+    ) -> None:
+        """A turn that the flow has no part in."""
+        self.now = replace(self.now, turn=self.now.turn + 1)
+        self.records.append(
+            TurnRecord(
+                tenant=self.now.tenant,
+                channel=self.now.channel,
+                contact=self.now.contact,
+                conversation=self.id,
+                turn=self.now.turn,
+                at=self.now_ms,
+                sender=self.now.sender if heard else None,
+                heard=tuple(map(without_secrets, heard)),
+                said=said,
+                state=self.now.session.state,
+                consents=consents,
+            )
+        )
+
+    def _give_up(
+        self,
+        ref: str,
+        fault: str,
+        *,
+        item: ItemId = NO_ITEM,
+        code: int = 0,
+    ) -> None:
+        """A message that will never arrive: recorded, so that it is not missed in silence."""
         self.records.append(
             RefusedRecord(
-                tenant=self.now.tenant, ref=ref, item=ItemId(""), at=self.now_ms, fault=fault
+                tenant=self.now.tenant, ref=ref, item=item, at=self.now_ms, fault=fault, code=code
             )
         )
 
@@ -254,6 +490,7 @@ class _Run:
         number = self.now.turn + 1
         self.now = replace(self.now, session=turn.session, turn=number)
         said: list[Said] = []
+        waiting = len(self.now.parked)
         if turn.message is not None:
             reads = heard[-1].id if heard and self._shows_reading() else NOTHING
             said = self._say(f"{self.id}-{number}", turn, reads=reads, asked=not unasked)
@@ -277,6 +514,8 @@ class _Run:
                 handoff=handoff,
             )
         )
+        if len(self.now.parked) > waiting:
+            self._knock(answers=not unasked)
 
     def _effects(
         self, turn: Turn, heard: tuple[Heard, ...]
@@ -300,14 +539,14 @@ class _Run:
                 case HandOff(team=team):
                     handoff = team
                 case Stopped():
-                    self.now = replace(self.now, stopped=True, marketing=False)
+                    self.now = replace(self.now, stopped=True, agreed=False, marketing=False)
                     consents += [
                         ConsentChange("notices", granted=False, evidence=evidence),
                         ConsentChange("marketing", granted=False, evidence=evidence),
                     ]
                 case Consented(purpose=purpose, granted=granted):
                     if purpose == "notices":
-                        self.now = replace(self.now, stopped=not granted)
+                        self.now = replace(self.now, stopped=not granted, agreed=granted)
                     else:
                         self.now = replace(self.now, marketing=granted)
                     consents.append(ConsentChange(purpose, granted=granted, evidence=evidence))
@@ -320,24 +559,29 @@ class _Run:
     # -------------------------------------------------------------- actions
 
     def _open_until(self) -> int:
-        return open_until(self._window())
-
-    def _window(self) -> Window:
-        return Window(last_in=self.now.last_in * 1000)
+        return open_until(self.now.window)
 
     def _say(self, ref: str, turn: Turn, *, reads: Wamid, asked: bool) -> list[Said]:
-        """Say what a turn says; several messages in order, each an item of its own with its own reference."""
+        """Say what a turn says; several messages in order, each an item of its own with its own reference.
+
+        What is decided here is decided again when it leaves: then the person may have written, or have had enough.
+        """
         assert turn.message is not None
         template = turn.template
-        terms = Terms(answers=asked, opted_out=self.now.stopped, marketing=self.now.marketing)
-        rescue = None if template is None else Rescue(template.name)
-        verdict = may_say(self._window(), self.now_ms, rescue=rescue, terms=terms)
+        expires = 0 if turn.worth is None else self.now_ms + int(turn.worth.total_seconds() * 1000)
+        contents = (*turn.ahead, turn.message)
+        verdict = may_say(
+            self.now.window,
+            self.now_ms,
+            rescue=None if template is None else Rescue(template.name),
+            terms=self.now.terms(answers=asked),
+        )
         if isinstance(verdict, SendTemplate):
             assert template is not None
-            self._push_say(ref, template, None, answers=asked)
-            return [Said(ref=ref, content=template)]
-        contents = (*turn.ahead, turn.message)
-        refs = [f"{ref}-{n}" for n in range(1, len(contents) + 1)] if turn.ahead else [ref]
+            self._push_say(ref, template, stands_for=contents, answers=asked, expires=expires)
+            otherwise = Otherwise(stands_for=contents, answers=asked, expires=expires)
+            return [Said(ref, template, otherwise)]
+        refs = _refs(ref, contents)
         for n, (each, content) in enumerate(zip(refs, contents, strict=True)):
             match verdict:
                 case Send():
@@ -345,20 +589,22 @@ class _Run:
                     self._push_say(
                         each,
                         content,
-                        template if last else None,
+                        instead=template if last else None,
+                        answers=asked,
+                        expires=expires,
                         reads=reads if first else NOTHING,
                         quotes=turn.quotes if first else NOTHING,
-                        answers=asked,
                     )
                 case Park():
-                    self._park(each, content)
+                    self._park(each, content, answers=asked, expires=expires)
                 case Refuse(reason=reason):
                     self._give_up(each, reason.value)
                 case other:
                     assert_never(other)
-        parked = isinstance(verdict, Park)
+        ending = Otherwise(instead=template, answers=asked, expires=expires)
+        ahead = replace(ending, instead=None)
         return [
-            Said(ref=each, content=content, parked=parked)
+            Said(each, content, ending if content is turn.message else ahead)
             for each, content in zip(refs, contents, strict=True)
         ]
 
@@ -366,37 +612,58 @@ class _Run:
         self,
         ref: str,
         content: Content,
-        instead: Template | None,
         *,
+        instead: Template | None = None,
+        stands_for: tuple[Content, ...] = (),
+        answers: bool = True,
+        expires: int = 0,
+        again: bool = False,
+        once: bool = False,
         reads: Wamid = NOTHING,
         quotes: Wamid = NOTHING,
-        answers: bool = True,
     ) -> None:
+        self._push(
+            Say(
+                tenant=self.now.tenant,
+                channel=self.now.channel,
+                ref=ref,
+                content=content,
+                at=self.now_ms,
+                instead=instead,
+                stands_for=stands_for,
+                answers=answers,
+                expires=expires,
+                again=again,
+                once=once,
+                quotes=quotes,
+                reads=reads,
+            )
+        )
+
+    def _push(self, say: Say) -> None:
+        """Into the lane, to the person as they are known now and at the pace that Meta allows."""
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
+        if self.now.came_at and not isinstance(say.content, Template):
+            until = free_until(first_answer=self.now_ms, came_at=self.now.came_at)
+            self.now = replace(self.now, came_at=0, free_until=until)
         ticket = None
-        if opens_form(content):
+        if opens_form(say.content):
             ticket = FormTicket(
                 conversation=self.id,
                 contact=self.now.contact,
                 locale=self.now.session.locale or self.firm.locale,
                 until_ms=self.now_ms + FORM_MS,
             )
-        say = Say(
-            tenant=self.now.tenant,
+        say = replace(
+            say,
             channel=self.now.channel,
-            ref=ref,
-            content=content,
             at=self.now_ms,
             to=self.now.sender.wa_id,
             recipient="" if self.now.sender.wa_id else self.now.sender.bsuid,
             open_until=self._open_until(),
-            not_before=not_before,
-            instead=instead,
-            quotes=quotes,
+            not_before=max(not_before, say.not_before),
             ticket=ticket,
-            answers=answers,
-            reads=reads,
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))
 
@@ -420,4 +687,12 @@ class _Run:
 
     def _wake_ms(self) -> int:
         at = self.now.session.wake_at()
-        return 0 if at is None else int(at.timestamp() * 1000)
+        moments = [parked.expires for parked in self.now.parked]
+        if at is not None:
+            moments.append(int(at.timestamp() * 1000))
+        return min(moments, default=0)
+
+
+def _refs(ref: str, contents: Sequence[Content]) -> list[str]:
+    """A reference for each message of a turn; the plain one if there is only one."""
+    return [f"{ref}-{n}" for n in range(1, len(contents) + 1)] if len(contents) > 1 else [ref]

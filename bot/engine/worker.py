@@ -13,7 +13,7 @@ from bot.engine.conversation import Conversation
 from bot.engine.conversation import decode as decode_conversation
 from bot.engine.conversation import encode as encode_conversation
 from bot.engine.runner import After
-from bot.engine.turn import Decision, decide, without_secrets
+from bot.engine.turn import KNOCK_EVERY_MS, Decision, decide, without_secrets
 from bot.lanes import Lanes, Push, Taken
 from bot.metrics import Metrics
 from flows.dialog.advance import Book
@@ -44,14 +44,20 @@ class Worker:
         clock: Clock,
         metrics: Metrics,
         room: Callable[[], int],
+        knock_every_ms: int = KNOCK_EVERY_MS,
     ) -> None:
-        """`room`: how many more action lanes this process would carry; pushed lanes are leased only then."""
+        """
+        Args:
+            room: how many more action lanes this process would carry; pushed lanes are leased only then.
+            knock_every_ms: see `bot.engine.turn.decide`.
+        """
         self._lanes = lanes
         self._book = book
         self._firm_of = firm_of
         self._clock = clock
         self._metrics = metrics
         self._room = room
+        self._knock_every_ms = knock_every_ms
 
     async def carry(self, taken: Taken) -> After:
         started = self._clock.now_ms()
@@ -67,7 +73,15 @@ class Worker:
             return await self._set_aside(taken, "unreadable")
         try:
             rest = None if taken.state is None else decode_conversation(taken.state)
-            decision = decide(self._book, self._firm_of, taken.conversation, rest, events, started)
+            decision = decide(
+                self._book,
+                self._firm_of,
+                taken.conversation,
+                rest,
+                events,
+                started,
+                knock_every_ms=self._knock_every_ms,
+            )
         except Exception as error:
             log.error("turn.failed", lane=taken.lane, tries=taken.tries, error=type(error).__name__)
             log.debug("turn.failed.trace", lane=taken.lane, exc_info=error)

@@ -530,6 +530,12 @@ class Lanes:
         shard = self.shard(_lane_of(item).partition("/")[2])
         return await self._wire.call("HDEL", self._keys[shard].dead, item) == 1
 
+    async def state_of(self, lane: str) -> bytes | None:
+        """What the last commit left of a lane; None if it never was, or its state was dropped."""
+        shard = self.shard(lane.partition("/")[2])
+        reply = await self._wire.call("HGET", self._keys[shard].box, f"s:{lane}")
+        return cast(bytes | None, reply)
+
     async def inspect(self, lane: str) -> LaneView:
         """One lane as it stands, untouched. A lane that never was looks idle."""
         shard = self.shard(lane.partition("/")[2])

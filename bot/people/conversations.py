@@ -12,9 +12,10 @@ from msgspec import Struct
 from bot.people.errors import UnknownError
 from bot.people.tenants import list_firms
 from bot.store.database import Database
-from flows.dialog.content import Content
+from flows.dialog.content import Content, Template
 from flows.dialog.events import Heard
 from flows.values.ids import ChannelId, ContactId, ConversationId, FileId, TenantId
+from handlers.whatsapp.faults import fault_of
 
 STATUSES: Final = ("", "sent", "delivered", "read", "played", "failed")
 """By `messages.status`."""
@@ -23,6 +24,7 @@ MESSAGES_MAX: Final = 5_000
 
 _decode_heard: Final = msgspec.json.Decoder(Heard).decode
 _decode_content: Final = msgspec.json.Decoder(Content).decode
+_decode_template: Final = msgspec.json.Decoder(Template).decode
 
 
 class Summary(Struct, frozen=True):
@@ -54,11 +56,26 @@ class Message(Struct, frozen=True):
     direction: Literal["in", "out"]
     status: str = ""
     """How far Meta says it came; empty when it is not known."""
-    parked: bool = False
+    parked_until: datetime | None = None
+    """It waits for the person to write, until then."""
+    left_as: Template | None = None
+    """The template that went in its place."""
     faults: tuple[str, ...] = ()
     """Why it was refused; of one that was heard, why its file is not kept."""
     file: KeptFile | None = None
     """None also when its time is over."""
+
+
+class Waiting(Struct, frozen=True):
+    """A message that waits for the person to write."""
+
+    conversation: ConversationId
+    at: datetime
+    """When it was to be said."""
+    until: datetime
+    """When it is given up."""
+    kind: str
+    """Of content, e.g. `text`."""
 
 
 class Turn(Struct, frozen=True):
@@ -94,6 +111,28 @@ async def list_conversations(database: Database, tenant: TenantId, *, most: int)
             most,
         )
     return [_summary(row) for row in rows]
+
+
+async def list_waiting(database: Database, tenant: TenantId, *, most: int) -> list[Waiting]:
+    """What waits for a firm's people to write, what is given up first in front."""
+    async with database.tenant(tenant) as connection:
+        rows = await connection.fetch(
+            """
+            SELECT conversation_id, at, parked_until, kind FROM smarterbot.messages
+            WHERE tenant_id = $1 AND parked_until IS NOT NULL ORDER BY parked_until, ref LIMIT $2
+            """,
+            tenant,
+            most,
+        )
+    return [
+        Waiting(
+            conversation=ConversationId(str(row["conversation_id"])),
+            at=row["at"],
+            until=row["parked_until"],
+            kind=row["kind"],
+        )
+        for row in rows
+    ]
 
 
 async def read_story(
@@ -135,7 +174,10 @@ async def _story(
             SELECT m.*, f.id AS file_id, f.mime, f.size, (
               SELECT array_agg(fault ORDER BY at) FROM smarterbot.refusals r
               WHERE r.tenant_id = m.tenant_id AND r.ref = m.ref
-            ) AS faults
+            ) AS faults, (
+              SELECT max(code) FROM smarterbot.message_statuses s
+              WHERE s.tenant_id = m.tenant_id AND s.wamid = m.wamid AND s.status = 'failed'
+            ) AS failed_code
             FROM smarterbot.messages m
             LEFT JOIN smarterbot.media f ON f.tenant_id = m.tenant_id AND f.wamid = m.ref
             WHERE m.tenant_id = $1 AND m.conversation_id = $2
@@ -174,14 +216,16 @@ def _summary(row: asyncpg.Record) -> Summary:
 
 def _message(row: asyncpg.Record) -> Message:
     decode = _decode_heard if row["direction"] == "in" else _decode_content
+    undelivered = [fault_of(row["failed_code"]).name] if row["failed_code"] else []
     return Message(
         turn=row["turn"],
         at=row["at"],
         content=decode(row["content"]),
         direction=row["direction"],
         status=STATUSES[row["status"]],
-        parked=row["parked"],
-        faults=tuple(row["faults"] or ()),
+        parked_until=row["parked_until"],
+        left_as=None if row["left_as"] is None else _decode_template(row["left_as"]),
+        faults=tuple(dict.fromkeys((*(row["faults"] or ()), *undelivered))),
         file=None
         if row["file_id"] is None
         else KeptFile(FileId(str(row["file_id"])), row["mime"], row["size"]),

@@ -4,7 +4,8 @@ import msgspec
 
 from bot.store.errors import SealError
 from bot.store.secrets import SecretBox
-from handlers.ports import Channel, FormTicket
+from handlers.actions import FormTicket
+from handlers.ports import Channel
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(FormTicket).decode

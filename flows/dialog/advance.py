@@ -103,6 +103,8 @@ class Turn:
     """The message that is visibly answered."""
     template: Template | None = None
     """What may be sent instead once the window is closed."""
+    worth: timedelta | None = None
+    """For how long it is worth saying, should it have to wait for the person to write; None: the usual time."""
     effects: tuple[Effect, ...] = ()
     quiet: bool = False
     """Something was heard and, on purpose, nothing is answered."""
@@ -263,6 +265,7 @@ class _Turn:
         self.content: Content | None = None
         self.ahead: tuple[Content, ...] = ()
         self.quotes = NO_MESSAGE
+        self.worth: timedelta | None = None
         self.template: Template | None = None
         self.spoke_for: tuple[After, Any] | None = None
         self.hops = 0
@@ -297,6 +300,7 @@ class _Turn:
             self.ahead,
             self.quotes if self.content is not None else NO_MESSAGE,
             self.template,
+            self.worth,
             tuple(self.effects),
             quiet,
         )
@@ -349,6 +353,7 @@ class _Turn:
     def take_in(self, state: State[Any], data: Any, step: Step) -> None:
         """What a step sends, with the words that it has been given so far."""
         self.quotes = step.quotes or self.quotes
+        self.worth = step.worth or self.worth
         content = step.send
         if content is None:
             return

@@ -44,6 +44,22 @@ class Location(Struct, frozen=True, omit_defaults=True):
     address: str = ""
 
 
+class Referral(Struct, frozen=True, omit_defaults=True):
+    """The ad or post that brought the person here (click-to-WhatsApp), as WhatsApp tells it."""
+
+    source: str = ""
+    """`ad` or `post`."""
+    id: str = ""
+    """Of the ad or post."""
+    url: str = ""
+    headline: str = ""
+    body: str = ""
+    click: str = ""
+    """Meta's id of the click (`ctwa_clid`): conversions are reported under it."""
+    welcome: str = ""
+    """The greeting that the ad showed above the chat."""
+
+
 class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
     """One message of the person, as the channel's own codec read it."""
 
@@ -60,6 +76,7 @@ class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
     phone: str = ""
     form: Raw = NO_JSON
     """The JSON object that a form sent, unread. Null if it did not bear a token of ours that is still good."""
+    referral: Referral | None = None
 
 
 FailedWhy = Literal["timeout", "refused", "down", "cancelled"]

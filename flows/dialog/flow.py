@@ -116,6 +116,8 @@ class Step:
     send: Send = None
     quotes: Wamid = NO_MESSAGE
     """The message that is visibly answered."""
+    worth: timedelta | None = None
+    """For how long it is worth saying, should it have to wait for the person to write; None: the usual time."""
     also: tuple[Also, ...] = ()
     locale: str = ""
     """The language from here on; empty keeps it."""
@@ -154,6 +156,7 @@ def go(
     *,
     send: Send = None,
     quotes: Wamid = NO_MESSAGE,
+    worth: timedelta | None = None,
     also: Iterable[Also] = (),
     locale: str = "",
 ) -> Step:
@@ -165,6 +168,7 @@ def go(
         say: words in front of the question.
         send: what is more than words.
         quotes: the message that is visibly answered, e.g. `ctx.heard`, or one kept in the data.
+        worth: for how long it is worth saying, should it have to wait for the person to write.
         also: what was consented with this answer.
         locale: the language from here on.
     """
@@ -174,6 +178,7 @@ def go(
         say=_words(say),
         send=send,
         quotes=quotes,
+        worth=worth,
         also=tuple(also),
         locale=locale,
     )
@@ -184,6 +189,7 @@ def stay(
     *,
     send: Send = None,
     quotes: Wamid = NO_MESSAGE,
+    worth: timedelta | None = None,
     sorry: bool = True,
     repeat: bool = True,
     also: Iterable[Also] = (),
@@ -195,6 +201,7 @@ def stay(
         say: words in front of the question.
         send: what is more than words.
         quotes: the message that is visibly answered.
+        worth: for how long it is worth saying, should it have to wait for the person to write.
         sorry: counts as a failed try; after `Flow.tries` of them a person takes over.
         repeat: False if the words ask for themselves, so that the question is not repeated.
         also: what was consented with this answer.
@@ -204,6 +211,7 @@ def stay(
         say=_words(say),
         send=send,
         quotes=quotes,
+        worth=worth,
         sorry=sorry,
         repeat=repeat,
         also=tuple(also),
@@ -217,10 +225,13 @@ def hand_off(
     *,
     send: Send = None,
     quotes: Wamid = NO_MESSAGE,
+    worth: timedelta | None = None,
     also: Iterable[Also] = (),
 ) -> Step:
     """Give the conversation to a person. Without a desk the request is recorded and the bot goes on."""
-    return Leave(say=_words(say), team=team, send=send, quotes=quotes, also=tuple(also))
+    return Leave(
+        say=_words(say), team=team, send=send, quotes=quotes, worth=worth, also=tuple(also)
+    )
 
 
 def _words(words: Words) -> Say | None:
@@ -541,6 +552,7 @@ class Flow(Generic[D, R]):
         *,
         send: Send = None,
         quotes: Wamid = NO_MESSAGE,
+        worth: timedelta | None = None,
         also: Iterable[Also] = (),
         locale: str = "",
     ) -> Step:
@@ -550,6 +562,7 @@ class Flow(Generic[D, R]):
             say=_words(say),
             send=send,
             quotes=quotes,
+            worth=worth,
             also=tuple(also),
             locale=locale,
         )

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from flows.dialog.content import Content, Form, OpenForm, Template, TemplateButton
 from flows.dialog.events import NO_JSON, Heard
 from flows.values.ids import NO_CONVERSATION, ConversationId
-from handlers.ports import Channel, Directory, FormTicket, FormTickets
+from handlers.actions import FormTicket
+from handlers.ports import Channel, Directory, FormTickets
 
 TOKEN: Final = "flow_token"  # noqa: S105  Meta's name of the field
 

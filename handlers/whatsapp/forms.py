@@ -19,7 +19,8 @@ from aiohttp import web
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.screens import ERRORS, SUCCESS, Close, Screens, Show, Turned
 from flows.values.ids import ChannelId, ContactId
-from handlers.ports import Channel, Clock, Directory, FormTicket, FormTickets
+from handlers.actions import FormTicket
+from handlers.ports import Channel, Clock, Directory, FormTickets
 from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKeys, Reply
 from handlers.whatsapp.meter import Meter
 from handlers.whatsapp.webhook import SIGNATURE, SignatureError, verify

@@ -48,6 +48,7 @@ MENDS: Final[dict[str, str]] = {
     "payment": f"Meta cannot charge: mend the method of payment in {_MANAGER} > Billing",
     "spam_limit": "people report what this number begins to say: stop campaigns, look at the templates",
     "misclassified_templates": "templates of another category were sent as utility: mend their category",
+    "own_number": "somebody gave the number itself as the person to write to",
     "country_restricted": "Meta does not let this account write to that country",
     "marketing_disabled": "marketing goes out over Meta's marketing API only: see the account's terms",
     "not_in_test_list": f"a test number writes to five people only: add them in {_MANAGER}, or use a real number",

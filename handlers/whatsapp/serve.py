@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final, assert_never
 
 import msgspec
@@ -26,9 +27,19 @@ from flows.dialog.content import (
     body_of,
     files_of,
 )
-from flows.values.ids import ChannelId, FileId, Wamid
+from flows.values.ids import ChannelId, ConversationId, FileId, Wamid
 from flows.values.phone import country_of
-from flows.window import Reason
+from flows.window import (
+    Category,
+    Park,
+    Reason,
+    Refuse,
+    Rescue,
+    Send,
+    SendTemplate,
+    decide,
+    refuse_template,
+)
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
@@ -48,6 +59,8 @@ from handlers.ports import (
     Item,
     Limits,
     Outcome,
+    Standing,
+    Standings,
     StoreDownError,
 )
 from handlers.whatsapp import payload
@@ -81,6 +94,8 @@ UPLOAD_CODES: Final = frozenset((100, 131009, 131053))
 
 CODE_AGE_MS_MAX: Final = 600_000  # a one-time code is of no use later
 TEMPLATE_AGE_MS_MAX: Final = 86_400_000  # what could not be sent for a day is not news any more
+TEMPLATE_REST_MS: Final = 900_000
+"""A template that Meta refused is left alone for so long: until then it has been read again."""
 
 RECEIPT_AGE_MS_MAX: Final = 180_000
 RECEIPT_S_MAX: Final = 5.0
@@ -100,6 +115,7 @@ class WhatsAppSender:
         graph: Graph,
         *,
         directory: Directory,
+        standings: Standings,
         limits: Limits,
         budget: Budget,
         intake: IntakeHealth,
@@ -115,6 +131,7 @@ class WhatsAppSender:
         """`jitter`: evenly spread in [0, 1), e.g. `random.random`. The doubts are shorter only in trials."""
         self._graph = graph
         self._directory = directory
+        self._standings = standings
         self._limits = limits
         self._budget = budget
         self._intake = intake
@@ -127,6 +144,8 @@ class WhatsAppSender:
         self._reset_doubt_ms = reset_doubt_ms
         self._outage_doubt_ms = outage_doubt_ms
         self._pauses = Pauses()
+        self._rests: dict[str, tuple[int, str]] = {}
+        """What is left alone until when (ms since the epoch) and why: templates, and the initiative of numbers."""
         self._receipts: set[asyncio.Task[None]] = set()
 
     @property
@@ -162,11 +181,11 @@ class WhatsAppSender:
         now = self._clock.now_ms()
         if (early := say.not_before - now) > 0:
             return Again(early, "pair_limit", counts=False)
-        content = say.content
-        if not isinstance(content, Template) and now >= say.open_until:
-            if say.instead is None:
-                return self._refused(say, item, "window_closed")
-            content = say.instead
+        if 0 < say.expires <= now:
+            return self._refused(say, item, "expired")
+        content = await self._form(say, item.conversation, now)
+        if isinstance(content, str):
+            return self._refused(say, item, content)
         if now - max(say.at, say.not_before) > _age_max(say, content):
             return self._refused(say, item, "expired")
         line = await self._line(say.channel)
@@ -179,7 +198,7 @@ class WhatsAppSender:
         if wait := await self._limits.take(f"number:{number}", per_s=per_s, burst=per_s):
             self._pauses.give_back(number, now_ms=now)
             return Again(wait, "number_limit", counts=False)
-        category = _category(content)
+        category = self._category(say, content)
         if not await self._budget.take(say.tenant, say.channel, category, answers=say.answers):
             self._pauses.give_back(number, now_ms=now)
             return self._refused(say, item, Reason.BUDGET_SPENT.value)
@@ -192,6 +211,76 @@ class WhatsAppSender:
             case _:
                 pass  # sent, or in doubt
         return outcome
+
+    async def _form(self, say: Say, conversation: ConversationId, now: int) -> Content | str:
+        """The form in which it may leave at this moment, or the fault for which it may not.
+
+        An answer within the window that its turn knew of needs no look at how things stand: they can only be better.
+        """
+        content = say.content
+        free_form = not isinstance(content, Template)
+        if free_form and say.answers and now < say.open_until:
+            return content
+        standing = await self._standings.standing(conversation)
+        if not say.answers and (why := self._resting(say.channel, now)):
+            return why
+        terms = replace(standing.terms, answers=say.answers)
+        if isinstance(content, Template):
+            refusal = refuse_template(
+                self._rescue(say, content, now), now, window=standing.window, terms=terms
+            )
+            return content if refusal is None else refusal.reason.value
+        rescue = None if say.instead is None else self._rescue(say, say.instead, now)
+        match decide(standing.window, now, rescue=rescue, terms=terms):
+            case Send():
+                return content
+            case SendTemplate() if say.instead is not None:
+                return say.instead
+            case Refuse(reason=reason):
+                return reason.value
+            case Park() | SendTemplate():
+                return "window_closed"
+            case other:
+                assert_never(other)
+
+    def _rescue(self, say: Say, template: Template, now: int) -> Rescue:
+        """A template as far as it is known. One that nobody knows may answer, and nothing else: it may be an offer."""
+        resting = self._resting(_template_key(say.channel, template), now)
+        known = self._directory.template(say.channel, template.name, template.language)
+        if known is None:
+            category: Category = "authentication" if template.code else "utility"
+            return Rescue(template.name, category, approved=say.answers and not resting)
+        return Rescue(
+            template.name, known.category, approved=known.status == "APPROVED" and not resting
+        )
+
+    async def _instead(self, say: Say, item: Item) -> Template | None:
+        """The template that may leave in place of words which Meta takes no more."""
+        if say.instead is None:
+            return None
+        now = self._clock.now_ms()
+        standing: Standing = await self._standings.standing(item.conversation)
+        refusal = refuse_template(
+            self._rescue(say, say.instead, now),
+            now,
+            window=standing.window,
+            terms=replace(standing.terms, answers=say.answers),
+        )
+        return say.instead if refusal is None else None
+
+    def _category(self, say: Say, content: Content) -> str:
+        """What Meta will bill it as, as far as we can tell."""
+        if not isinstance(content, Template):
+            return "service"
+        known = self._directory.template(say.channel, content.name, content.language)
+        if known is not None:
+            return known.category
+        return "authentication" if content.code else "utility"
+
+    def _resting(self, what: str, now: int) -> str:
+        """Why something is left alone now; empty if it is not."""
+        until, why = self._rests.get(what, (0, ""))
+        return why if now < until else ""
 
     async def _settle(self, say: Say, item: Item) -> Outcome | None:
         """What to do about an earlier attempt that may have taken effect; None = it did not, go on."""
@@ -322,7 +411,11 @@ class WhatsAppSender:
         )
         if fault.alert:
             await self._tell_care(self._care.trouble(say.channel, fault.name, refusal.code))
+        if fault.template:
+            # What we know of it is not what Meta knows.
+            await self._tell_care(self._care.examine(channel))
         asked_ms = refusal.retry_after_s * 1000
+        self._leave_alone(fault, say, content)
         if fault.reaction is not Reaction.PAUSE:
             self._pauses.end(number)
         match fault.reaction:
@@ -336,15 +429,36 @@ class WhatsAppSender:
                 wait = self._pauses.wait_ms(number, token, now_ms=self._clock.now_ms())
                 return Again(self._spread(max(wait, BACKOFF_MS)), fault.name, counts=False)
             case Reaction.WINDOW:
-                if say.instead is not None and content is not say.instead:
-                    return await self._post(say, item, say.instead, channel=channel, token=token)
+                if content is not say.instead and (instead := await self._instead(say, item)):
+                    outcome = await self._post(say, item, instead, channel=channel, token=token)
+                    return self._told_closed(outcome, say, item, refusal.code)
                 return self._refused(say, item, fault.name, code=refusal.code)
             case Reaction.REFUSE:
                 return self._refused(say, item, fault.name, code=refusal.code)
             case Reaction.DEAD:
-                return self._refused(say, item, fault.name, code=refusal.code, dead=True)
+                # What a template stood for waits for the person: replayed, it would be said twice.
+                waits = say.answers and (say.stands_for or content is not say.content)
+                dead = not waits and not say.once
+                return self._refused(say, item, fault.name, code=refusal.code, dead=dead)
             case _:
                 assert_never(fault.reaction)
+
+    def _leave_alone(self, fault: Fault, say: Say, content: Content) -> None:
+        until_ms = self._clock.now_ms()
+        if fault.template and isinstance(content, Template):
+            key = _template_key(say.channel, content)
+            self._rests[key] = (until_ms + TEMPLATE_REST_MS, fault.name)
+        if fault.halts_s:
+            self._rests[say.channel] = (until_ms + fault.halts_s * 1000, fault.name)
+
+    def _told_closed(self, outcome: Outcome, say: Say, item: Item, code: int) -> Outcome:
+        """The template went in place of words that Meta did not take: the conversation learns that its window is closed."""
+        if not isinstance(outcome, Done) or outcome.event is not None:
+            return outcome
+        closed = Refused(
+            ref=say.ref, fault="window_closed", code=code, item=item.id, say=say, replaced=True
+        )
+        return Done(records=outcome.records, event=closed)
 
     def _sent(
         self,
@@ -355,6 +469,7 @@ class WhatsAppSender:
         content: Content | None = None,
         proved: bool = False,
     ) -> Done:
+        stood_in = content is not say.content or (say.again and say.stands_for)
         record = SentRecord(
             tenant=say.tenant,
             ref=say.ref,
@@ -364,8 +479,10 @@ class WhatsAppSender:
             proved=proved,
             channel=say.channel,
             # A status has proved it: then the status tells what it is billed as.
-            category=_category(content) if content is not None else "",
+            category=self._category(say, content) if content is not None else "",
             country=country_of(say.to) or country_of(say.recipient),
+            left_as=content if isinstance(content, Template) and stood_in else None,
+            again=say.again,
         )
         return Done(records=(record,))
 
@@ -382,7 +499,7 @@ class WhatsAppSender:
             fault=fault,
             code=code,
         )
-        event = Refused(ref=say.ref, fault=fault, code=code, item=item.id, content=say.content)
+        event = Refused(ref=say.ref, fault=fault, code=code, item=item.id, say=say)
         if dead:
             return Dead(fault, records=(record,), event=event)
         return Done(records=(record,), event=event)
@@ -470,15 +587,14 @@ class WhatsAppSender:
         return wait_ms + int(wait_ms * 0.25 * self._jitter())
 
 
-def _category(content: Content) -> str:
-    """What Meta will bill it as, as far as we can tell."""
-    if not isinstance(content, Template):
-        return "service"
-    return "authentication" if content.code else "utility"
+def _template_key(channel: ChannelId, template: Template) -> str:
+    return f"{channel}/{template.name}/{template.language}"
 
 
 def _age_max(say: Say, content: Content) -> float:
     """How old a message may be and still be sent, in ms. Free-form content ends with its window."""
     if say.once:
         return CODE_AGE_MS_MAX
+    if say.expires:
+        return math.inf
     return TEMPLATE_AGE_MS_MAX if isinstance(content, Template) else math.inf

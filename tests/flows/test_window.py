@@ -1,9 +1,14 @@
 """The service window: free words for 24 hours, templates after, silence for those who asked for it."""
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 
+from flows.dialog.events import HeardKind
 from flows.window import (
     MARGIN_MS,
+    OPENING,
     Decision,
     Park,
     Reason,
@@ -15,12 +20,15 @@ from flows.window import (
     Window,
     decide,
     free_until,
+    heard_at,
     is_free,
+    may_knock,
     open_until,
     refuse_template,
 )
 
 HOUR = 3600 * 1000
+DAY = 24 * HOUR
 WROTE = 1_780_000_000_000
 OPEN = Window(last_in=WROTE)
 CLOSED_AT = WROTE + 24 * HOUR
@@ -28,7 +36,9 @@ REPLY = Rescue("documento_listo")
 KNOCK = Rescue("retomar_atencion", reopens=True)
 OFFER = Rescue("lista_precios", category="marketing")
 PAUSED = Rescue("documento_listo", approved=False)
+CODE = Rescue("codigo_ingreso", category="authentication")
 OWN = Terms(answers=False)
+WILLING = Terms(answers=False, opted_in=True, marketing=True)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +71,12 @@ def test_the_margin_is_between_two_and_five_minutes() -> None:
         pytest.param(REPLY, Terms(), SendTemplate("documento_listo"), id="the template takes its place"),
         pytest.param(KNOCK, Terms(), Park(knock="retomar_atencion"), id="one knock, the message waits"),
         pytest.param(PAUSED, Terms(), Park(), id="a paused template is no help: wait"),
-        pytest.param(PAUSED, OWN, Refuse(Reason.TEMPLATE_UNUSABLE), id="nobody waits for it: refuse"),
+        pytest.param(PAUSED, Terms(answers=False, opted_in=True), Refuse(Reason.TEMPLATE_UNUSABLE), id="nobody waits for it: refuse"),
         pytest.param(REPLY, Terms(opted_out=True), Park(), id="an answer waits for who opted out"),
         pytest.param(REPLY, Terms(answers=False, opted_out=True), Refuse(Reason.OPTED_OUT), id="opted out"),
-        pytest.param(OFFER, OWN, Refuse(Reason.NO_CONSENT), id="an offer without consent"),
+        pytest.param(REPLY, OWN, Refuse(Reason.NO_CONSENT), id="nobody asked for it, nobody allowed it"),
+        pytest.param(REPLY, Terms(answers=False, opted_in=True), SendTemplate("documento_listo"), id="a notice with leave"),
+        pytest.param(OFFER, Terms(answers=False, opted_in=True), Refuse(Reason.NO_CONSENT), id="an offer without consent"),
         pytest.param(OFFER, Terms(answers=False, marketing=True), SendTemplate("lista_precios"), id="an offer with consent"),
         pytest.param(REPLY, Terms(budget_left=False), Refuse(Reason.BUDGET_SPENT), id="no budget"),
     ],
@@ -90,18 +102,70 @@ def test_inside_the_window_who_opted_out_is_still_answered(
 
 
 @pytest.mark.parametrize(
-    ("template", "terms", "refusal"),
+    ("template", "terms", "reason"),
     [
-        pytest.param(Rescue("codigo_ingreso", category="authentication"), Terms(opted_out=True), None, id="a code that was asked for"),
-        pytest.param(REPLY, Terms(opted_out=True), Refuse(Reason.OPTED_OUT), id="a notice"),
-        pytest.param(OFFER, Terms(), Refuse(Reason.NO_CONSENT), id="an offer"),
-        pytest.param(PAUSED, Terms(), Refuse(Reason.TEMPLATE_UNUSABLE), id="a paused one"),
-        pytest.param(REPLY, Terms(budget_left=False), Refuse(Reason.BUDGET_SPENT), id="no budget"),
-        pytest.param(REPLY, Terms(), None, id="a notice to who allows it"),
+        pytest.param(CODE, Terms(opted_out=True), None, id="a code that was asked for"),
+        pytest.param(REPLY, Terms(opted_out=True), Reason.OPTED_OUT, id="a notice"),
+        pytest.param(OFFER, Terms(), Reason.NO_CONSENT, id="an offer"),
+        pytest.param(OFFER, WILLING, None, id="an offer to who wants them"),
+        pytest.param(OFFER, replace(WILLING, offers_from=WROTE), None, id="an offer after Meta's rest"),
+        pytest.param(OFFER, replace(WILLING, offers_from=WROTE + 1), Reason.NO_OFFERS_NOW, id="an offer too soon"),
+        pytest.param(REPLY, replace(WILLING, offers_from=WROTE + 1), None, id="a notice is no offer"),
+        pytest.param(REPLY, replace(WILLING, unreachable_until=WROTE), None, id="a new try at a dead number"),
+        pytest.param(REPLY, replace(WILLING, unreachable_until=WROTE + 1), Reason.UNREACHABLE, id="a dead number"),
+        pytest.param(REPLY, Terms(unreachable_until=WROTE + 1), None, id="an answer is tried all the same"),
+        pytest.param(PAUSED, Terms(), Reason.TEMPLATE_UNUSABLE, id="a paused one"),
+        pytest.param(REPLY, Terms(budget_left=False), Reason.BUDGET_SPENT, id="no budget"),
+        pytest.param(REPLY, Terms(), None, id="an answer"),
+        pytest.param(REPLY, Terms(answers=False), Reason.NO_CONSENT, id="a notice without leave"),
+        pytest.param(REPLY, WILLING, None, id="a notice to who allows it"),
     ],
 )  # fmt: skip
-def test_which_templates_may_go_out(template: Rescue, terms: Terms, refusal: Refuse | None) -> None:
-    assert refuse_template(template, terms=terms) == refusal
+def test_which_templates_may_go_out(template: Rescue, terms: Terms, reason: Reason | None) -> None:
+    refusal = refuse_template(template, WROTE, window=OPEN, terms=terms)
+
+    assert refusal == (None if reason is None else Refuse(reason))
+
+
+def test_what_is_free_needs_no_budget() -> None:
+    entered = Window(last_in=WROTE, free_until=WROTE + 72 * HOUR)
+    broke = Terms(budget_left=False)
+
+    assert decide(entered, WROTE, terms=broke) == Send()
+    assert refuse_template(REPLY, WROTE, window=entered, terms=broke) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "received_ms", "heard"),
+    [
+        pytest.param(1_000, 1_002_500, 1_000, id="a moment on the way"),
+        pytest.param(1_000, 90_000_000, 1_000, id="a webhook that comes a day late opens nothing anew"),
+        pytest.param(1_060, 1_002_500, 1_002, id="Meta's clock is a minute ahead"),
+        pytest.param(2**40, 1_002_500, 1_002, id="an absurd timestamp"),
+        pytest.param(1_000, 0, 1_000, id="it is not known when we took it"),
+    ],
+)  # fmt: skip
+def test_nobody_wrote_later_than_we_heard_of_it(at: int, received_ms: int, heard: int) -> None:
+    assert heard_at(at, received_ms) == heard
+
+
+@pytest.mark.parametrize(
+    ("knocked", "every_ms", "may"),
+    [
+        pytest.param(0, 7 * DAY, True, id="never yet"),
+        pytest.param(WROTE - 7 * DAY + 1, 7 * DAY, False, id="lately"),
+        pytest.param(WROTE - 7 * DAY, 7 * DAY, True, id="a week ago"),
+        pytest.param(0, 0, False, id="the firm does not knock"),
+    ],
+)
+def test_people_are_not_asked_to_tap_again_and_again(
+    knocked: int, every_ms: int, may: bool
+) -> None:
+    assert may_knock(WROTE, knocked=knocked, every_ms=every_ms) is may
+
+
+def test_reactions_and_notices_of_the_system_open_nothing() -> None:
+    assert set(get_args(HeardKind)) - OPENING == {"reaction", "system"}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ async def whole_server(
     meta_clock = meta_clock or clock
 
     async def shift(ms: int) -> None:
-        clock.shift(ms)
+        meta_clock.shift(ms)
 
     emulator = Emulator(
         callback_url=f"http://127.0.0.1:{port}{PATH}",

@@ -47,6 +47,10 @@ class People:
         """Post a webhook as it is, signed."""
         await self._post("/api/inject", body)
 
+    async def shift(self, ms: int) -> None:
+        """Meta's time goes on, and that of whoever goes by it."""
+        await self._post("/api/shift", {"ms": ms})
+
     async def faults(self, **changes: int) -> None:
         async with self._http.put(
             f"{self._emulator}/api/faults/{NUMBER.id}", json=changes

@@ -18,7 +18,7 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong at one number.
 
     A *switch* counts: 0 is off, n the next n times, -1 (`ALWAYS`) until it is switched off.
-    An *amount* (`*_ms`, `batch`, `reorder`, `fail_with`) holds until it is set to 0.
+    An *amount* (`*_ms`, `batch`, `reorder`, `refuse_with`, `fail_with`) holds until it is set to 0.
     """
 
     # webhooks
@@ -67,6 +67,8 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Switch: a message that opens a form answers 132069."""
     window_error: int = 0
     """Switch: a closed window answers 131047 at once, instead of taking the message and failing it by status."""
+    refuse_with: int = 0
+    """Amount: this error code (131031, 131048 …) is the answer to each send; nothing is taken."""
     fail_with: int = 0
     """Amount: this error code (131026, 131049 …) fails each message by status after it was taken."""
     slow_ms: int = 0

@@ -112,6 +112,9 @@ class Graph:
         except GraphError as error:
             self._world.refuse(error.code)
             raise
+        if isinstance(asked, Send) and (refused := self._faults.of(number).refuse_with):
+            self._world.refuse(refused)
+            raise GraphError(refused, "As it was asked for.")
         for switch, code in (("pair_limit", 131056), ("throughput", 130429)):
             if isinstance(asked, Send) and self._faults.take(number, switch):
                 self._world.refuse(code)

@@ -1,6 +1,7 @@
 """`smarterbot conversation`: what was heard and said reads like the transcripts of the tests."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec import Raw
@@ -39,11 +40,19 @@ def said(
     *,
     at: datetime = AT,
     status: str = "",
-    parked: bool = False,
+    parked_until: datetime | None = None,
+    left_as: Template | None = None,
     faults: tuple[str, ...] = (),
 ) -> Message:
     return Message(
-        turn=1, at=at, content=content, direction="out", status=status, parked=parked, faults=faults
+        turn=1,
+        at=at,
+        content=content,
+        direction="out",
+        status=status,
+        parked_until=parked_until,
+        left_as=left_as,
+        faults=faults,
     )
 
 
@@ -128,7 +137,7 @@ def test_each_kind_of_hearing_has_its_line(what: Heard, line: str) -> None:
 
 
 def test_what_came_of_a_turn_is_told() -> None:
-    refused = said(Text("Hola"), parked=True, faults=("window_closed",))
+    refused = said(Text("Hola"), parked_until=AT + timedelta(days=7), faults=("window_closed",))
 
     found = lines(
         replace(
@@ -136,8 +145,9 @@ def test_what_came_of_a_turn_is_told() -> None:
         )
     )
 
+    week = (AT + timedelta(days=7)).astimezone(ZoneInfo("America/Santiago"))
     assert found[1:] == [
-        "< Hola  # parked, refused: window_closed",
+        f"< Hola  # parked until {week:%Y-%m-%d %H:%M}, refused: window_closed",
         "= consent notices on, marketing off",
         "= failed poisoned",
     ]
@@ -180,3 +190,11 @@ def test_a_file_that_was_not_kept_says_why() -> None:
     )
 
     assert lines(turn(message))[1:] == ["> (image)  # refused: file_unknown_type"]
+
+
+def test_a_firm_for_whom_nothing_waits_is_told_so(smarterbot: Command) -> None:
+    answer = smarterbot(
+        "conversation", "waiting", "--tenant", "00000000-0000-4000-8000-000000000000"
+    )
+
+    assert (answer.code, answer.out) == (0, "nothing waits\n")

@@ -17,6 +17,7 @@ from flows.dialog.answers import Text
 from flows.dialog.calls import Call, Failed
 from flows.dialog.content import Template
 from flows.dialog.ctx import Ctx
+from flows.dialog.effects import Consented
 from flows.dialog.flow import Flow, Say, Step, go, say
 from flows.dialog.texts import FORMAT_KEYS, Texts
 
@@ -55,7 +56,8 @@ def listening(_e: Errand, words: Text, ctx: Ctx) -> Step:
         case "order":
             return go(ordering, Errand(words))
         case "nap":
-            return go(napping, Errand(words), told("naps", words))
+            leave = Consented("notices", granted=True)
+            return go(napping, Errand(words), told("naps", words), also=(leave,))
         case "gather":
             return go(gathering, Errand(words), told("gathers", words))
         case "boom" if MENDED not in ctx.firm.settings:

@@ -22,7 +22,7 @@ from handlers.actions import Ask
 from handlers.care import Change
 from handlers.events import Answered, Sender
 from handlers.journal import StatusSeen
-from handlers.ports import Again, Arrival, Channel, Dead, Done, Item, Outcome
+from handlers.ports import Again, Arrival, Channel, Dead, Done, Item, Outcome, Template
 from handlers.whatsapp.client import Accepted, Graph
 from handlers.whatsapp.errors import GraphFault, HeldBackError, MaybeSentError, NotSentError
 from handlers.whatsapp.faults import Reaction, fault_of
@@ -345,8 +345,8 @@ class Directory:
     def channels_of(self, account: str) -> tuple[Channel, ...]:
         return ()
 
-    def template(self, channel: ChannelId, name: str, locale: str) -> None:
-        return None
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template:
+        return Template(name, locale, "APPROVED", "utility")
 
     def is_held(self, channel: ChannelId) -> str:
         return ""

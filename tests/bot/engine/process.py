@@ -9,6 +9,7 @@ from bot.engine.intake_health import IntakeHealth
 from bot.engine.limits import Limits
 from bot.engine.runner import Carrier
 from bot.engine.service import Service
+from bot.engine.standings import Standings
 from bot.engine.worker import Worker
 from bot.lanes import Bell, Lanes, Taken, Wire
 from bot.metrics import Metrics
@@ -55,10 +56,12 @@ class Process:
             clock=clock,
             metrics=metrics,
             room=lambda: min(map(room, SINGLE)),
+            knock_every_ms=0,
         )
         sender = WhatsAppSender(
             Meta(gate, outside),
             directory=directory,
+            standings=Standings(self.lanes),
             limits=Limits(wire, clock=clock),
             intake=self.health,
             care=NoCare(),

@@ -8,10 +8,9 @@ from bot.engine.turn import FORM_MS, Decision
 from flows.dialog.advance import Book
 from flows.dialog.content import Form
 from flows.onboarding.firm import FORM, firm
-from flows.values.ids import ContactId
-from handlers.actions import Say
+from flows.values.ids import ContactId, Wamid
+from handlers.actions import FormTicket, Say
 from handlers.events import Refused
-from handlers.ports import FormTicket
 from tests.bot.engine.test_turn import ID, NOW, decide, sends, words, wrote
 from tests.flows.product import product_texts
 
@@ -45,7 +44,7 @@ def test_words_need_no_ticket() -> None:
 @pytest.mark.parametrize("fault", ["form_unavailable", "no_form_key", "bad_request", "unknown"])
 def test_a_form_that_was_refused_is_asked_in_the_chat(fault: str) -> None:
     decision, say = opened()
-    refused = Refused(ref=say.ref, fault=fault, content=say.content)
+    refused = Refused(ref=say.ref, fault=fault, say=say)
 
     after = decide(refused, rest=decision.conversation, book=BOOK)
 
@@ -71,10 +70,24 @@ def test_another_failure_that_comes_by_status_says_nothing_of_the_form(fault: st
     assert after.conversation.session.state == "firm.fill_in"
 
 
+@pytest.mark.parametrize("code", [132068, 132069])
+def test_a_form_that_meta_dropped_later_is_asked_in_the_chat(code: int) -> None:
+    decision, say = opened()
+    wamid = Wamid("wamid.OUT")
+    failed = Refused(ref="", fault="form_unavailable", code=code, wamid=wamid)
+    recalled = Refused(ref=say.ref, fault="form_unavailable", code=code, wamid=wamid, say=say)
+
+    waits = decide(failed, rest=decision.conversation, book=BOOK)
+    after = decide(recalled, rest=waits.conversation, book=BOOK)
+
+    assert [lane for lane, _ in waits.pushes] == [f"recall/{ID}"]
+    assert words(after) == ["Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"]
+
+
 def test_a_refusal_that_comes_too_late_changes_nothing() -> None:
     decision, say = opened()
     later = decide(wrote("no se abre", 2), rest=decision.conversation, book=BOOK)
-    refused = Refused(ref=say.ref, fault="form_unavailable", content=say.content)
+    refused = Refused(ref=say.ref, fault="form_unavailable", say=say)
 
     after = decide(refused, rest=later.conversation, book=BOOK)
 

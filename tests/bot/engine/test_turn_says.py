@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from flows.dialog.advance import Book
 from flows.dialog.answers import Text
 from flows.dialog.content import Document, OurFile, Template
@@ -82,7 +84,7 @@ def test_the_journal_holds_each_part() -> None:
 
 
 def test_after_a_day_one_template_takes_the_place_of_all_parts() -> None:
-    rest = decide(wrote("hola"), book=BOOK).conversation
+    rest = replace(decide(wrote("hola"), book=BOOK).conversation, agreed=True)
 
     later = decide(rest=rest, now_ms=NOW + 26 * HOUR_MS, book=BOOK)
 
@@ -90,13 +92,18 @@ def test_after_a_day_one_template_takes_the_place_of_all_parts() -> None:
     assert isinstance(action, Say)
     assert isinstance(action.content, Template)
     assert action.ref == f"{ID}-2"
+    assert len(action.stands_for) == 2
 
 
 def test_parts_that_find_the_window_closed_wait_together_and_leave_in_order() -> None:
     rest = decide(wrote("hola"), book=BOOK).conversation
     late = NOW + 24 * HOUR_MS
     parts = [
-        Refused(ref=f"{ID}-9-{n}", fault="window_closed", content=TextContent(f"{n}"))
+        Refused(
+            ref=f"{ID}-9-{n}",
+            fault="window_closed",
+            say=replace(says()[0], ref=f"{ID}-9-{n}", content=TextContent(f"{n}")),
+        )
         for n in (1, 2)
     ]
     parked = decide(*parts, rest=rest, now_ms=late, book=BOOK).conversation

@@ -23,6 +23,7 @@ from handlers.actions import Say, SendAction
 from handlers.events import Answered, Arrived, Event
 from handlers.journal import (
     HandoffRecord,
+    ParkedRecord,
     Record,
     RefusedRecord,
     Said,
@@ -32,7 +33,7 @@ from handlers.journal import (
     TurnRecord,
 )
 from tests.bot.engine.errand import PAUSE_MS, Talk
-from tests.bot.engine.outside import PEOPLE, Message, Outside, Post
+from tests.bot.engine.outside import PEOPLE, Answer, Message, Outside, Post
 from tests.bot.engine.still import NEVER, Lease, Moment
 from tests.bot.engine.store import DOUBTED, FREE, Lane, Store
 
@@ -72,6 +73,8 @@ class Story:
     said: list[Line] = field(default_factory=list)
     last_in_ms: int = 0
     """When the person wrote the latest message that was heard."""
+    is_shut: bool = False
+    """Meta has said that its window is closed, and they have not written since."""
     pair_ms: int = 0
     reached: int = 0
     """Place in `said` of the latest message that was posted."""
@@ -107,6 +110,8 @@ class Witness:
         self.refused: dict[str, list[str]] = defaultdict(list)
         self.given_up: dict[ItemId, Moment] = {}
         """When the lease began under which a send was refused."""
+        self.parking: set[str] = set()
+        """Refs that the latest look showed to wait for the person."""
         self.sent_again: set[str] = set()
         """Refs whose dead letter was replayed."""
         # how it was worked
@@ -196,8 +201,10 @@ class Witness:
                     self.items[item] = body
                     self._came(name, body)
             self._judge_lane(name, was, lane)
-        for _, raw in store.lines:
-            self._journaled(_decode_record(raw))
+        records = [_decode_record(raw) for _, raw in store.lines]
+        self.parking = {record.ref for record in records if isinstance(record, ParkedRecord)}
+        for record in records:
+            self._journaled(record)
         self.lines += store.lines
 
     def _came(self, lane: str, body: bytes) -> None:
@@ -234,14 +241,20 @@ class Witness:
                 self.ends[record.item] += 1
                 self.refused[record.ref].append(record.fault)
                 self.given_up[record.item] = self.lease.since if self.lease else NEVER
-                conversation = ConversationId(record.ref.rpartition("-")[0])
-                self.stories[conversation].detours.add(record.ref)
+                story = self._story_of(record.ref)
+                story.detours.add(record.ref)
+                story.is_shut = story.is_shut or record.code == Answer.WINDOW_CLOSED.code
+            case ParkedRecord():
+                self._story_of(record.ref).detours.add(record.ref)
             case StatusRecord():
                 self.journaled |= set(record.statuses)
             case HandoffRecord():
                 raise AssertionError("nobody asked for a person")
             case other:
                 assert_never(other)
+
+    def _story_of(self, ref: str) -> "Story":
+        return self.stories[ConversationId(ref.rpartition("-")[0])]
 
     # -------------------------------------------------------------- promises: lanes
 
@@ -307,6 +320,7 @@ class Witness:
         self.heard.update(heard)
         messages = [self.outside.messages[wamid] for wamid in heard]
         story.last_in_ms = max(story.last_in_ms, *(message.at_ms for message in messages))
+        story.is_shut = False
         first, last = messages[0], messages[-1]
         alarm_ms = story.talk.alarm_ms()
         assert not alarm_ms or first.sent.ms <= alarm_ms, "a timer that came first goes first"
@@ -367,13 +381,14 @@ class Witness:
         assert breaks or story.silent >= TRIES_MAX - 1, "nothing is set aside without a cause"
 
     def _said(self, story: Story, said: Said, at_ms: int) -> None:
-        line = Line(said.ref, words_of(said.content), said.parked)
+        is_parked = said.ref in self.parking
+        line = Line(said.ref, words_of(said.content), is_parked)
         assert line.ref not in {other.ref for other in story.said}, "a ref is one for ever"
         story.said.append(line)
         closes_ms = story.last_in_ms + SERVICE_MS
-        if said.parked:
-            story.detours.add(said.ref)
-            assert at_ms >= closes_ms - 2 * MARGIN_MS, "nothing is parked while the window is open"
+        if is_parked:
+            is_closed = story.is_shut or at_ms >= closes_ms - 2 * MARGIN_MS
+            assert is_closed, "nothing is parked while the window is open"
         else:
             # The generic cell rate algorithm over Meta's rule; what comes back from a detour is not counted here.
             story.pair_ms = max(story.pair_ms, at_ms) + PAIR_EVERY_MS
@@ -478,7 +493,10 @@ class Witness:
     def _judge_nothing_left(self) -> None:
         assert not self.store.proofs, "a proof goes with its item"
         for name, lane in self.store.lanes.items():
-            assert (lane.token, lane.items, lane.due_ms) == (FREE, {}, None), f"{name} is idle"
+            waits = decode_conversation(lane.state).parked if lane.state else ()
+            # What waits for the person is given up in its time, and nothing else is due.
+            due_ms = min((parked.expires for parked in waits), default=None)
+            assert (lane.token, lane.items, lane.due_ms) == (FREE, {}, due_ms), f"{name} is idle"
             if name.startswith("conv/"):
                 assert lane.state is not None
                 assert decode_conversation(lane.state).session.stack == (), "nobody waits for ever"

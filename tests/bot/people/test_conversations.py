@@ -1,19 +1,33 @@
 """A conversation is read back as it was journaled."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
 
 from bot.engine.journal import write_entries
-from bot.people.conversations import Message, list_conversations, read_story
+from bot.people.conversations import (
+    Message,
+    Waiting,
+    list_conversations,
+    list_waiting,
+    read_story,
+)
 from bot.people.errors import UnknownError
 from bot.store.database import Database
 from flows.dialog.content import Text
 from flows.dialog.events import Heard
 from flows.values.ids import ContactId, ConversationId, ItemId, Wamid
 from handlers.events import Sender
-from handlers.journal import ConsentChange, RefusedRecord, Said, SentRecord, StatusSeen, TurnRecord
+from handlers.journal import (
+    ConsentChange,
+    ParkedRecord,
+    RefusedRecord,
+    Said,
+    SentRecord,
+    StatusSeen,
+    TurnRecord,
+)
 from tests.bot.people.conftest import BAKERY, BAKERY_CHANNEL, BUTCHERY
 
 AT_S = 1_795_000_000
@@ -37,7 +51,7 @@ FIRST = TurnRecord(
     consents=(ConsentChange("marketing", granted=True, evidence=Wamid("in-1")),),
 )
 SECOND = replace(
-    FIRST, turn=2, heard=(), consents=(), said=(Said("ref-2", Text("¿Sigues?"), parked=True),), state="", handoff="ventas"
+    FIRST, turn=2, heard=(), consents=(), said=(Said("ref-2", Text("¿Sigues?")),), state="", handoff="ventas"
 )  # fmt: skip
 ITEM = ItemId(f"wa/{CONVERSATION}:1-0")
 
@@ -58,6 +72,9 @@ async def told(bakery: Database) -> Database:
                 StatusSeen(tenant=BAKERY.id, wamid=Wamid("out-1"), status="read", at=AT_S),
                 RefusedRecord(
                     tenant=BAKERY.id, ref="ref-2", item=ITEM, at=AT_S * 1000, fault="window_closed"
+                ),
+                ParkedRecord(
+                    tenant=BAKERY.id, ref="ref-2", at=AT_S * 1000, until=(AT_S + 60) * 1000
                 ),
             ],
         )
@@ -81,7 +98,7 @@ async def test_a_story_is_told_in_order(told: Database) -> None:
             at=AT,
             content=Text("¿Sigues?"),
             direction="out",
-            parked=True,
+            parked_until=AT + timedelta(minutes=1),
             faults=("window_closed",),
         ),
     )
@@ -111,3 +128,11 @@ async def test_conversations_are_listed_the_latest_first(told: Database) -> None
 
     assert [summary.id for summary in found] == [later.conversation, CONVERSATION]
     assert await list_conversations(told, BAKERY.id, most=1) == found[:1]
+
+
+async def test_what_waits_for_a_firm_s_people_is_listed(told: Database) -> None:
+    [waits] = await list_waiting(told, BAKERY.id, most=10)
+
+    until = AT + timedelta(minutes=1)
+    assert waits == Waiting(conversation=CONVERSATION, at=AT, until=until, kind="text")
+    assert await list_waiting(told, BUTCHERY.id, most=10) == []

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from bot.people.tickets import Tickets
 from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Firm
-from flows.values.ids import ChannelId, FileId, TenantId
+from flows.values.ids import ChannelId, ConversationId, FileId, TenantId
+from flows.window import Category
 from handlers.care import Change
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, StoreDownError, Template
+from handlers.ports import NOBODY, Arrival, Channel, Standing, StoreDownError, Template
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
@@ -39,9 +40,9 @@ class Phonebook:
             )
         }
         self.tokens = {CHANNEL: TOKEN}
-        self.templates: dict[tuple[str, str], Template] = {}
         self.held: dict[ChannelId, str] = {}
         self.keys: dict[ChannelId, str] = {}
+        self.templates: dict[tuple[ChannelId, str, str], Template] = {}
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None:
         found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
@@ -68,9 +69,6 @@ class Phonebook:
             c for c in self.channels.values() if account in {c.waba_id, c.portfolio_id} - {""}
         )
 
-    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
-        return self.templates.get((name, locale))
-
     def is_held(self, channel: ChannelId) -> str:
         return self.held.get(channel, "")
 
@@ -79,6 +77,13 @@ class Phonebook:
 
     def form_keys(self, channel: ChannelId) -> str:
         return self.keys.get(channel, "")
+
+    def template(self, channel: ChannelId, name: str, locale: str) -> Template | None:
+        return self.templates.get((channel, name, locale))
+
+    def has(self, name: str, category: Category = "utility", status: str = "APPROVED") -> None:
+        """Meta has this template, in Spanish of Chile."""
+        self.templates[CHANNEL, name, "es_CL"] = Template(name, "es_CL", status, category)
 
 
 class Ear:
@@ -140,6 +145,18 @@ class Carer:
     def _check(self) -> None:
         if self.down:
             raise StoreDownError("down")
+
+
+class People:
+    """How things stand with everybody, as a test says."""
+
+    def __init__(self) -> None:
+        self.is_so = NOBODY
+        self.asked = 0
+
+    async def standing(self, conversation: ConversationId) -> Standing:
+        self.asked += 1
+        return self.is_so
 
 
 class Counts:

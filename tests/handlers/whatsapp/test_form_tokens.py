@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from flows.dialog.content import Form, OpenForm, Template
 from flows.dialog.events import NO_JSON, Heard
 from flows.values.ids import NO_CONVERSATION, ChannelId, ContactId, ConversationId, TenantId, Wamid
-from handlers.ports import Channel, FormTicket
+from handlers.actions import FormTicket
+from handlers.ports import Channel
 from handlers.whatsapp.form_tokens import NoFormKeyError
 from tests.handlers.whatsapp.bodies import WROTE
 from tests.handlers.whatsapp.doubles import CHANNEL, TICKETS, Phonebook, form_tokens

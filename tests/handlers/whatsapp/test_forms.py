@@ -22,7 +22,8 @@ from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Ctx
 from flows.dialog.screens import Close, Screens, Show, Turned
 from flows.values.ids import ChannelId, ContactId, ConversationId
-from handlers.ports import Channel, FormTicket
+from handlers.actions import FormTicket
+from handlers.ports import Channel
 from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKey, FormKeys
 from handlers.whatsapp.forms import Forms
 from tests.handlers.whatsapp.bodies import SECRET, WROTE, signed

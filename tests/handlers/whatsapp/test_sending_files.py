@@ -28,6 +28,7 @@ from tests.handlers.whatsapp.doubles import (
     Bucket,
     Carer,
     Health,
+    People,
     Purse,
     form_tokens,
 )
@@ -78,6 +79,7 @@ async def sending(at_work: Fetching, database: Database) -> AsyncIterator[Sendin
         sender = WhatsAppSender(
             Graph(origin, version="v26.0"),
             directory=at_work.book,
+            standings=People(),
             limits=Bucket(),
             budget=Purse(),
             intake=Health(),

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from flows.dialog.content import Content, Image, OurFile, Template, Text
+from flows.dialog.content import Image, OurFile, Template, Text
 from flows.values.ids import ChannelId, ConversationId, FileId, ItemId, Wamid
+from flows.window import Terms, Window
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
-from handlers.ports import Again, Before, Dead, Done, Doubt, Item, Outcome
+from handlers.ports import Again, Before, Dead, Done, Doubt, Item, Outcome, Standing
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.serve import (
     CODE_AGE_MS_MAX,
@@ -33,6 +34,7 @@ from tests.handlers.whatsapp.doubles import (
     Counts,
     Health,
     NoUploads,
+    People,
     Phonebook,
     Purse,
     Watch,
@@ -90,7 +92,13 @@ def taken(
 
 
 def sent(
-    *, at: int = NOW, wamid: str = "wamid.OUT", proved: bool = False, category: str = "service"
+    *,
+    at: int = NOW,
+    wamid: str = "wamid.OUT",
+    proved: bool = False,
+    category: str = "service",
+    left_as: Template | None = None,
+    again: bool = False,
 ) -> Done:
     record = SentRecord(
         tenant=TENANT,
@@ -102,15 +110,24 @@ def sent(
         channel=CHANNEL,
         category="" if proved else category,
         country="CL",
+        left_as=left_as,
+        again=again,
     )
     return Done(records=(record,))
 
 
 def refused(
-    fault: str, *, code: int = 0, at: int = NOW, content: Content = HOLA, dead: bool = False
+    fault: str,
+    *,
+    code: int = 0,
+    at: int = NOW,
+    dead: bool = False,
+    said: Say | None = None,
+    **over: object,
 ) -> Done | Dead:
+    """`said`, or `over` as in `say`: what was to be said."""
     records = (RefusedRecord(tenant=TENANT, ref=REF, item=ITEM, at=at, fault=fault, code=code),)
-    event = Refused(ref=REF, fault=fault, code=code, item=ITEM, content=content)
+    event = Refused(ref=REF, fault=fault, code=code, item=ITEM, say=said or say(**over))
     return Dead(fault, records, event) if dead else Done(records, event)
 
 
@@ -122,6 +139,7 @@ class Desk:
     stub: GraphStub
     watch: Watch
     phonebook: Phonebook
+    people: People
     bucket: Bucket
     purse: Purse
     health: Health
@@ -140,11 +158,12 @@ class Desk:
 
 
 def furnish(graph: Graph, stub: GraphStub) -> Desk:
-    watch, phonebook, bucket, purse = Watch(), Phonebook(), Bucket(), Purse()
-    health, counts, spread, carer = Health(), Counts(), [0.0], Carer()
+    watch, phonebook, bucket, people = Watch(), Phonebook(), Bucket(), People()
+    health, counts, spread, carer, purse = Health(), Counts(), [0.0], Carer(), Purse()
     sender = WhatsAppSender(
         graph,
         directory=phonebook,
+        standings=people,
         limits=bucket,
         budget=purse,
         intake=health,
@@ -155,7 +174,9 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         uploads=NoUploads(),
         forms=form_tokens(phonebook, "sign_up"),
     )
-    return Desk(sender, stub, watch, phonebook, bucket, purse, health, counts, carer, spread)
+    return Desk(
+        sender, stub, watch, phonebook, people, bucket, purse, health, counts, carer, spread
+    )
 
 
 @pytest.fixture
@@ -269,7 +290,7 @@ async def test_whoever_stood_still_beyond_its_lease_does_not_send(
 async def test_a_code_is_never_sent_again_on_doubt(desk: Desk) -> None:
     outcome = await desk.serves(taken(say(content=CODE, once=True), before=Before.DOUBTED))
 
-    assert outcome == refused("unconfirmed", content=CODE, dead=True)
+    assert outcome == refused("unconfirmed", content=CODE, once=True, dead=True)
     assert desk.stub.posted == []
 
 
@@ -312,7 +333,7 @@ async def test_when_meta_cannot_be_reached_the_number_rests_and_nothing_is_in_do
 async def test_free_words_need_an_open_window(desk: Desk) -> None:
     outcome = await desk.sends(open_until=NOW)
 
-    assert outcome == refused("window_closed")
+    assert outcome == refused("window_closed", open_until=NOW)
     assert desk.stub.posted == []
 
 
@@ -321,7 +342,9 @@ async def test_the_last_moment_of_the_window_counts(desk: Desk) -> None:
 
 
 async def test_a_closed_window_sends_the_template_instead(desk: Desk) -> None:
-    assert await desk.sends(open_until=0, instead=NOTICE) == sent(category="utility")
+    assert await desk.sends(open_until=0, instead=NOTICE) == sent(
+        category="utility", left_as=NOTICE
+    )
     assert desk.posted_types() == ["template"]
 
 
@@ -338,7 +361,7 @@ async def test_meta_knows_better_whether_the_window_is_closed(desk: Desk) -> Non
 async def test_a_window_that_meta_closed_sends_the_template_once(desk: Desk) -> None:
     desk.stub.script.extend([refuses(131047), refuses(131047)])
 
-    assert await desk.sends(instead=NOTICE) == refused("window_closed", code=131047)
+    assert await desk.sends(instead=NOTICE) == refused("window_closed", code=131047, instead=NOTICE)
     assert desk.posted_types() == ["text", "template"]
 
 
@@ -366,14 +389,12 @@ async def test_news_that_is_old_is_not_sent(
 
     outcome = await desk.sends(**over)
 
-    content = over["content"]
-    assert isinstance(content, Template)
     at = NOW + age_ms
-    category = (
-        "authentication" if content is CODE else "utility" if content is NOTICE else "service"
+    category = {id(CODE): "authentication", id(NOTICE): "utility"}.get(
+        id(over["content"]), "service"
     )
     assert outcome == (
-        sent(at=at, category=category) if is_sent else refused("expired", at=at, content=content)
+        sent(at=at, category=category) if is_sent else refused("expired", at=at, said=say(**over))
     )
 
 
@@ -684,6 +705,10 @@ async def test_closing_gives_up_what_is_under_way(desk: Desk) -> None:
 async def test_the_budget_is_asked_for_what_will_leave(
     desk: Desk, over: dict[str, object], asked: tuple[str, bool]
 ) -> None:
+    desk.phonebook.has("aviso")
+    willing = Terms(answers=False, opted_in=True)
+    desk.people.is_so = Standing(Window(last_in=NOW if "open_until" not in over else 0), willing)
+
     await desk.sends(**over)
 
     assert desk.purse.asked == [asked]

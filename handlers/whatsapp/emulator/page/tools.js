@@ -25,7 +25,7 @@ const GROUPS = {
     amounts: { media_slow_ms: 600_000 },
   },
 };
-const FAILURES = [131026, 131047, 131049, 131050];
+const FAILURES = [130472, 131000, 131026, 131047, 131048, 131049, 131050];
 const TRUTH_EVERY_MS = 400;
 
 const panel = byId("tools");
@@ -46,7 +46,8 @@ export function startTools(attempt) {
       el("h4", { text: TEXTS.fault_groups[group] }),
       ...switches.map((name) => threeWay(name, change)),
       ...Object.entries(amounts).map(([name, max]) => amount(name, max, change)),
-      group === "graph" && failure(change),
+      group === "graph" && failure("refuse_with", change),
+      group === "graph" && failure("fail_with", change),
     ),
   );
   byId("tools-body").append(
@@ -116,15 +117,15 @@ function amount(name, max, change) {
   return row;
 }
 
-function failure(change) {
+function failure(name, change) {
   const select = el(
     "select",
-    { on: { change: () => change("fail_with", Number(select.value)) } },
+    { on: { change: () => change(name, Number(select.value)) } },
     el("option", { value: OFF, text: TEXTS.fail_none }),
     ...FAILURES.map((code) => el("option", { value: code, text: `${code}: ${TEXTS.reasons[code]}` })),
   );
-  const row = el("label", { class: "fault", "data-fault": "fail_with" }, el("span", { text: TEXTS.fault_names.fail_with }), select);
-  controls.set("fail_with", (value) => {
+  const row = el("label", { class: "fault", "data-fault": name }, el("span", { text: TEXTS.fault_names[name] }), select);
+  controls.set(name, (value) => {
     select.value = value;
     row.classList.toggle("on", value !== OFF);
   });

@@ -259,6 +259,16 @@ async def test_an_open_window_does_not_use_the_switch_up(stage: Stage) -> None:
     assert stage.emulator.faults.of(SOL.id).window_error == 1
 
 
+async def test_a_send_may_be_refused_with_any_code(stage: Stage) -> None:
+    await stage.knows()
+    await stage.faults(refuse_with=131048)
+
+    answer = await stage.sends(text())
+
+    assert (answer.status, answer.error["code"]) == (400, 131048)
+    assert stage.emulator.world.truth().taken == 0
+
+
 async def test_a_message_may_fail_with_any_code(stage: Stage) -> None:
     await stage.knows()
     await stage.faults(fail_with=131049)

@@ -1,0 +1,25 @@
+"""How things stand with a person, for what is about to be sent to them: read from their conversation's own state."""
+
+from bot.engine.conversation import decode
+from bot.lanes import Lanes
+from flows.values.ids import ConversationId
+from handlers.ports import NOBODY, Standing
+
+
+class Standings:
+    """Implements `handlers.ports.Standings`. PostgreSQL is not asked: what a turn commits holds from that moment on."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+
+    async def standing(self, conversation: ConversationId) -> Standing:
+        """See the port. Somebody of whom nothing is known has no window and allows nothing.
+
+        Raises:
+            StoreLostError: of `bot.lanes`.
+        """
+        state = await self._lanes.state_of(f"conv/{conversation}")
+        if state is None:
+            return NOBODY
+        rest = decode(state)
+        return Standing(window=rest.window, terms=rest.terms(answers=False))
