@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 from msgspec.json import Encoder
 from msgspec.structs import replace
@@ -145,21 +146,21 @@ class Intake:
         group = self._group_of(status)
         gathering = self._gathering.get(group)
         if gathering is None:
-            found: list[StatusSeen] = []
-            gathering = _Gathering(found, asyncio.create_task(self._gather(group, found)))
-            self._gathering[group] = gathering
+            gathering = self._gathering[group] = _Gathering()
+            asyncio.create_task(self._gather(group, gathering)).add_done_callback(gathering.answer)
+        # Each has an answer of their own: whoever asks no more takes nobody's along.
+        told = asyncio.get_running_loop().create_future()
         gathering.statuses.append(status)
+        gathering.asking.append(told)
         if len(gathering.statuses) == GATHER_MAX:
             del self._gathering[group]
-        # Whoever asks no more does not take the others' answer with them.
-        await asyncio.shield(gathering.confirmed)
+        await told
 
-    async def _gather(self, group: Group, statuses: list[StatusSeen]) -> None:
+    async def _gather(self, group: Group, gathering: "_Gathering") -> None:
         await asyncio.sleep(GATHER_S)
-        gathering = self._gathering.get(group)
-        if gathering is not None and gathering.statuses is statuses:
+        if self._gathering.get(group) is gathering:
             del self._gathering[group]
-        await self._confirm(statuses)
+        await self._confirm(gathering.statuses)
 
     async def _statuses(self, statuses: Sequence[StatusSeen]) -> None:
         groups: dict[Group, list[StatusSeen]] = {}
@@ -203,11 +204,23 @@ class Intake:
         await self._put(conversation, _encode(refused), f"{status.wamid}!failed", status.at)
 
 
-class _Gathering(NamedTuple):
-    """Statuses of one group that become durable together."""
+@dataclass(slots=True)
+class _Gathering:
+    """Statuses of one group that become durable together, and who waits for that."""
 
-    statuses: list[StatusSeen]
-    confirmed: asyncio.Task[None]
+    statuses: list[StatusSeen] = field(default_factory=list)
+    asking: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def answer(self, gathered: asyncio.Task[None]) -> None:
+        for told in self.asking:
+            if told.done():
+                continue
+            if gathered.cancelled():
+                told.cancel()
+            elif lost := gathered.exception():
+                told.set_exception(lost)
+            else:
+                told.set_result(None)
 
 
 def _conversation_of(item: ItemId) -> ConversationId | None:

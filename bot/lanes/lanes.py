@@ -374,7 +374,7 @@ class Lanes:
         ]
         journaled = self._wire.call("RPUSH", self._keys[shard].journal, line, replicated=True)
         by_shard: dict[int, list[tuple[str, str, str, bytes]]] = {}
-        *looks, _ = await asyncio.gather(*waiting, journaled)
+        *looks, _ = await _all([*waiting, journaled])
         for (at, status), waits in zip(known, looks, strict=True):
             if waits:
                 by_shard.setdefault(at, []).append(status)
@@ -394,7 +394,7 @@ class Lanes:
             for at, found in by_shard.items()
             for n in range(0, len(found), PROOFS_MAX)
         ]
-        counts = await asyncio.gather(*(reply for _, reply in kept))
+        counts = await _all([reply for _, reply in kept])
         return [
             at for (at, _), count in zip(kept, counts, strict=True) for _ in range(cast(int, count))
         ]
@@ -666,6 +666,23 @@ class Lanes:
 
     def _all_taken(self, shard: int, asked_s: float, replies: list[Reply]) -> tuple[Taken, ...]:
         return tuple(self._taken(shard, asked_s, cast(list[Reply], reply)) for reply in replies)
+
+
+async def _all(replies: Sequence[asyncio.Future[Reply]]) -> list[Reply]:
+    """The replies, or the first error as soon as all of them came.
+
+    As `asyncio.gather`, at half the cost for many that come together.
+    """
+    found: list[Reply] = []
+    lost: StoreLostError | LaneError | None = None
+    for reply in replies:
+        try:
+            found.append(await reply)
+        except (StoreLostError, LaneError) as error:
+            lost = lost or error
+    if lost is not None:
+        raise lost
+    return found
 
 
 def _kind(lane: str) -> str:

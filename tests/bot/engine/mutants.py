@@ -144,10 +144,6 @@ MUTANTS: Final = (
         ("the pause is counted from Meta's clock", "received=self._clock.now_ms(),", "received=heard.at * 1000,"),
     ),
     *_of(
-        "bot.engine.intake_health",
-        ("an unknown health is good", "            return 0\n", "            return 1 << 40\n"),
-    ),
-    *_of(
         "bot.engine.conversation",
         ("a burst knows no end", "return after, earliest if earliest > now_ms else 0", "return after, 0"),
     ),
