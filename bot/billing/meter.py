@@ -7,9 +7,10 @@ statuses.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from bot.store.database import Connection
 from flows.values.ids import TenantId, Wamid
@@ -23,8 +24,7 @@ _ARRIVED: Final = frozenset(("delivered", "read", "played"))
 _NEVER: Final = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Fare:
+class Fare(Struct, frozen=True):
     """What is known of one message's price. Times are ms since the epoch."""
 
     wamid: Wamid
