@@ -101,6 +101,7 @@ def check(
     *,
     shipped: Mapping[str, Shipped] | None = None,
     elsewhere: Collection[str] = (),
+    also: Collection[Use] = (),
 ) -> list[Problem]:
     """All problems of a set of flows.
 
@@ -109,6 +110,7 @@ def check(
         texts: the catalogues.
         shipped: the committed record of what was released.
         elsewhere: beginnings of keys that are said outside the flows.
+        also: texts that are said outside the flows, and checked as theirs.
     """
     every = closure(flows)
     see = cache(look)
@@ -120,7 +122,7 @@ def check(
     for flow in flows:
         found += _root(flow)
     found += _taps(every, see)
-    found += _catalogues(every, texts, elsewhere, see)
+    found += _catalogues(every, texts, elsewhere, see, also)
     found += [Problem(flow.name, problem) for flow in every for problem in _imports(flow)]
     return list(dict.fromkeys(found))
 
@@ -413,9 +415,13 @@ def _spoken(state: State[Any], seen: Seen) -> Iterator[Use]:
 
 
 def _catalogues(
-    flows: list[Flow[Any, Any]], texts: Texts, elsewhere: Collection[str], see: See
+    flows: list[Flow[Any, Any]],
+    texts: Texts,
+    elsewhere: Collection[str],
+    see: See,
+    also: Collection[Use],
 ) -> Iterator[Problem]:
-    used = merge(uses(flows, see))
+    used = merge((*uses(flows, see), *also))
     for voice in texts.voices():
         for use in used:
             key = voice.first(*use.keys)
