@@ -78,7 +78,7 @@ class Intent(
 OrderStatus = Literal["confirmed", "preparing", "ready", "on_its_way", "delivered", "cancelled"]
 
 
-class OrderUpdate(Intent):
+class OrderUpdate(Intent, frozen=True):
     """An order has a new status."""
 
     template: ClassVar[str] = "pedido_actualizado"
@@ -91,7 +91,7 @@ class OrderUpdate(Intent):
         return {"nombre": self.name, "numero": self.order, "negocio": firm.name, "estado": status}
 
 
-class InvoiceReady(Intent):
+class InvoiceReady(Intent, frozen=True):
     """The document of a purchase is there."""
 
     template: ClassVar[str] = "documento_listo"
@@ -108,7 +108,7 @@ class InvoiceReady(Intent):
         return Document(WebFile(self.document), f"{self.number}.pdf")
 
 
-class AppointmentReminder(Intent):
+class AppointmentReminder(Intent, frozen=True):
     """An appointment is near."""
 
     template: ClassVar[str] = "recordatorio_hora"
@@ -134,7 +134,7 @@ class AppointmentReminder(Intent):
         }
 
 
-class Csat(Intent):
+class Csat(Intent, frozen=True):
     """How was it? Asked after somebody was helped."""
 
     template: ClassVar[str] = "encuesta_atencion"
@@ -147,7 +147,7 @@ class Csat(Intent):
         return {"nombre": self.name, "fecha": day, "negocio": firm.name, "numero": self.query}
 
 
-class OnboardingResume(Intent):
+class OnboardingResume(Intent, frozen=True):
     """A sign-up that was left half done."""
 
     template: ClassVar[str] = "registro_pendiente"
@@ -167,7 +167,7 @@ class OnboardingResume(Intent):
         }
 
 
-class PriceList(Intent):
+class PriceList(Intent, frozen=True):
     """The prices of a week: an offer, so only for those who asked for offers."""
 
     template: ClassVar[str] = "lista_precios"

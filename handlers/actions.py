@@ -24,6 +24,8 @@ class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
     """Free-form content may be sent before this moment (ms since the epoch); 0 = the window is closed."""
     not_before: int = 0
     """The pair limit allows it from this moment on (ms since the epoch)."""
+    expires: int = 0
+    """Not to be sent from this moment on, ms since the epoch; 0 = the ages of its kind hold."""
     instead: Template | None = None
     """Sent in place of `content` when the window has closed meanwhile."""
     once: bool = False

@@ -4,7 +4,8 @@ from msgspec import Struct
 
 from flows.dialog.content import Content
 from flows.dialog.events import Heard, Result
-from flows.values.ids import ChannelId, ContactId, ItemId, TenantId, Wamid
+from flows.intents import AnyIntent
+from flows.values.ids import ChannelId, ContactId, ItemId, MessageId, TenantId, Wamid
 
 
 class Sender(Struct, frozen=True, omit_defaults=True):
@@ -54,5 +55,33 @@ class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
     """What was to be said; None when it came back by status."""
 
 
-Event = Arrived | Answered | Refused
+class Cap(Struct, frozen=True, array_like=True):
+    """How much bulk one person may get."""
+
+    messages: int
+    days: int
+
+
+class Proposed(Struct, frozen=True, omit_defaults=True, tag="proposed"):
+    """The firm's own system wants something said to the person."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    id: MessageId
+    """Becomes the message's reference (`Say.ref`)."""
+    intent: AnyIntent
+    expires: int
+    """Of no use from this moment on, ms since the epoch."""
+    sender: Sender = Sender()
+    """Addresses of the person, for a conversation that has none yet."""
+    locale: str = ""
+    """Language to say it in, unless the person chose one; empty for the firm's."""
+    waits: bool = False
+    """Say it once the person writes, rather than as a template."""
+    cap: Cap | None = None
+    """Of a campaign's message; None for one that was asked for by itself."""
+
+
+Event = Arrived | Answered | Refused | Proposed
 """Tagged by msgspec: one JSON object each."""

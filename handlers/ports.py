@@ -179,6 +179,16 @@ class IntakeHealth(Protocol):
         ...
 
 
+class Budget(Protocol):
+    """What a firm may spend on messages this month."""
+
+    async def take(
+        self, tenant: TenantId, channel: ChannelId, category: str, *, answers: bool
+    ) -> bool:
+        """Whether one more message of that category is paid for; leased from the store in batches like `Limits`."""
+        ...
+
+
 class Clock(Protocol):
     def now_ms(self) -> int:
         """ms since the epoch; the emulator can move it."""

@@ -6,7 +6,7 @@ from typing import NoReturn
 import asyncpg
 import typer
 
-from bot.cli import channel, conversation, flows, lanes, loadtest, serve, tenant
+from bot.cli import channel, conversation, flows, key, lanes, loadtest, serve, tenant
 from bot.cli.migrate import migrate_schema
 from bot.cli.output import USAGE_EXIT, FieldError
 from bot.embedded.process import EmbeddedError
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(channel.app, name="channel")
 app.add_typer(conversation.app, name="conversation")
+app.add_typer(key.app, name="key")
 app.add_typer(flows.app, name="flows")
 app.add_typer(lanes.app, name="lanes")
 app.command("migrate")(migrate_schema)

@@ -44,6 +44,8 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     """The person wants nothing that they did not ask for."""
     marketing: bool = field(name="m", default=False)
     parked: tuple[Parked, ...] = field(name="k", default=())
+    bulk: tuple[int, ...] = field(name="b", default=())
+    """When the latest messages of campaigns were decided, seconds since the epoch."""
 
 
 def paced(pair_ms: int, now_ms: int) -> tuple[int, int]:

@@ -17,17 +17,30 @@ from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
 from flows.dialog.events import Heard, Wake
+from flows.intents import put_into_words
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
-from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
+from flows.window import (
+    Category,
+    Park,
+    Refuse,
+    Rescue,
+    Send,
+    SendTemplate,
+    Terms,
+    Window,
+    open_until,
+)
 from flows.window import decide as may_say
 from handlers.actions import Ask, MarkRead, Say
-from handlers.events import Answered, Arrived, Event, Refused
+from handlers.events import Answered, Arrived, Event, Proposed, Refused, Sender
 from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
 PARKED_FOR: Final = timedelta(days=7)
+DAY_S: Final = 86_400
+BULK_REMEMBERED: Final = 30  # times of campaigns' messages; a cap counts no further
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
@@ -71,7 +84,7 @@ def decide(
     """
     first = events[0] if events else None
     if rest is None:
-        if not isinstance(first, Arrived):
+        if not isinstance(first, Arrived | Proposed):
             raise UnknownConversationError("no state and no message that opens one")
         rest = Conversation(
             tenant=first.tenant, channel=first.channel, contact=first.contact, session=book.fresh()
@@ -116,6 +129,9 @@ class _Run:
                     used += 1
                 case Refused() as refused:
                     self._refused(refused)
+                    used += 1
+                case Proposed() as proposed:
+                    self._proposed(proposed)
                     used += 1
                 case other:
                     assert_never(other)
@@ -173,8 +189,8 @@ class _Run:
         else:
             self._park(refused.ref, refused.content)
 
-    def _park(self, ref: str, content: Content) -> None:
-        expires = self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
+    def _park(self, ref: str, content: Content, *, expires: int = 0) -> None:
+        expires = expires or self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
         parked = (*self.now.parked, Parked(ref=ref, content=content, expires=expires))
         for given_up in parked[:-PARKED_MAX]:
             self._give_up(given_up.ref, "too_many_parked")
@@ -197,6 +213,64 @@ class _Run:
                 tenant=self.now.tenant, ref=ref, item=ItemId(""), at=self.now_ms, fault=fault
             )
         )
+
+    # -------------------------------------------------------------- what the firm's own system wants said
+
+    def _proposed(self, proposed: Proposed) -> None:
+        """It has its place among all that happens here, and the window decides its form. No question is touched."""
+        known, told = self.now.sender, proposed.sender
+        sender = replace(known, wa_id=known.wa_id or told.wa_id, bsuid=known.bsuid or told.bsuid)
+        if not (sender.wa_id or sender.bsuid):
+            self._give_up(proposed.id, "unknown_contact")
+            return
+        if self.now_ms >= proposed.expires:
+            self._give_up(proposed.id, "expired")
+            return
+        if proposed.intent.category == "marketing" and not self.now.marketing:
+            # An open window does not make an offer welcome.
+            self._give_up(proposed.id, "opted_out" if self.now.stopped else "no_consent")
+            return
+        if not self._has_room(proposed):
+            self._give_up(proposed.id, "contact_cap")
+            return
+        locale = self.now.session.locale or proposed.locale or self.firm.locale
+        words = put_into_words(
+            proposed.intent, self.firm, self.book.texts.voice(locale), self._at(self.now_ms)
+        )
+        number = self.now.turn + 1
+        self.now = replace(self.now, sender=sender, turn=number)
+        template = None if proposed.waits else words.template
+        turn = Turn(self.now.session, words.free, template=template)
+        category, expires = proposed.intent.category, proposed.expires
+        pushed = len(self.pushes)
+        said = self._say(
+            proposed.id, turn, reads=NOTHING, asked=False, category=category, expires=expires
+        )
+        if proposed.cap is not None and len(self.pushes) > pushed:
+            self.now = replace(
+                self.now, bulk=(*self.now.bulk, self.now_ms // 1000)[-BULK_REMEMBERED:]
+            )
+        self.records.append(
+            TurnRecord(
+                tenant=self.now.tenant,
+                channel=self.now.channel,
+                contact=self.now.contact,
+                conversation=self.id,
+                turn=number,
+                at=self.now_ms,
+                # Addresses that the person never wrote from are known from here alone.
+                sender=sender if known == Sender() else None,
+                said=tuple(said),
+                state=self.now.session.state,
+            )
+        )
+
+    def _has_room(self, proposed: Proposed) -> bool:
+        """Whether the person had less of campaigns than the cap allows."""
+        if proposed.cap is None:
+            return True
+        since = self.now_ms // 1000 - proposed.cap.days * DAY_S
+        return sum(at > since for at in self.now.bulk) < proposed.cap.messages
 
     # -------------------------------------------------------------- the flow
 
@@ -293,16 +367,28 @@ class _Run:
     def _window(self) -> Window:
         return Window(last_in=self.now.last_in * 1000)
 
-    def _say(self, ref: str, turn: Turn, *, reads: Wamid, asked: bool) -> list[Said]:
-        """Say what a turn says; several messages in order, each an item of its own with its own reference."""
+    def _say(
+        self,
+        ref: str,
+        turn: Turn,
+        *,
+        reads: Wamid,
+        asked: bool,
+        category: Category = "utility",
+        expires: int = 0,
+    ) -> list[Said]:
+        """Say what a turn says; several messages in order, each an item of its own with its own reference.
+
+        `category`: of its template. `expires`: as `Say.expires`.
+        """
         assert turn.message is not None
         template = turn.template
         terms = Terms(answers=asked, opted_out=self.now.stopped, marketing=self.now.marketing)
-        rescue = None if template is None else Rescue(template.name)
+        rescue = None if template is None else Rescue(template.name, category)
         verdict = may_say(self._window(), self.now_ms, rescue=rescue, terms=terms)
         if isinstance(verdict, SendTemplate):
             assert template is not None
-            self._push_say(ref, template, None)
+            self._push_say(ref, template, None, expires=expires)
             return [Said(ref=ref, content=template)]
         contents = (*turn.ahead, turn.message)
         refs = [f"{ref}-{n}" for n in range(1, len(contents) + 1)] if turn.ahead else [ref]
@@ -316,9 +402,10 @@ class _Run:
                         template if last else None,
                         reads=reads if first else NOTHING,
                         quotes=turn.quotes if first else NOTHING,
+                        expires=expires,
                     )
                 case Park():
-                    self._park(each, content)
+                    self._park(each, content, expires=expires)
                 case Refuse(reason=reason):
                     self._give_up(each, reason.value)
                 case other:
@@ -337,6 +424,7 @@ class _Run:
         *,
         reads: Wamid = NOTHING,
         quotes: Wamid = NOTHING,
+        expires: int = 0,
     ) -> None:
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
@@ -350,6 +438,7 @@ class _Run:
             recipient="" if self.now.sender.wa_id else self.now.sender.bsuid,
             open_until=self._open_until(),
             not_before=not_before,
+            expires=expires,
             instead=instead,
             quotes=quotes,
             reads=reads,

@@ -6,6 +6,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 
 import asyncio
 import hashlib
+import math
 from typing import Final, NoReturn, cast
 
 import asyncpg
@@ -13,6 +14,7 @@ import msgspec
 import structlog
 
 from bot.lanes import PREFIX, LaneError, StoreLostError, Wire
+from bot.people.api_keys import ApiKey, key_of
 from bot.people.channels import SealedChannel, open_token, sealed_channel_of
 from bot.people.errors import DirectoryError
 from bot.people.tenants import firm_of
@@ -20,7 +22,7 @@ from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE, SealError, StoreError
 from bot.store.secrets import SecretBox
 from flows.dialog.ctx import Firm
-from flows.values.ids import ChannelId, TenantId
+from flows.values.ids import ChannelId, KeyId, TenantId
 from handlers.ports import Channel
 
 KEY: Final = f"{PREFIX}directory"
@@ -29,6 +31,8 @@ KEY: Final = f"{PREFIX}directory"
 CHECK_S: Final = 2.0
 PUBLISH_WAIT_S: Final = 10.0
 UNKNOWN_MAX: Final = 1_000
+ASK_S: Final = 1.0
+"""PostgreSQL is asked for unknown keys once in so long, however many are shown."""
 LOCK_NUMBER: Final = 0x44495245  # any number that nobody else takes; "DIRE"
 
 log = structlog.get_logger()
@@ -41,6 +45,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     channels: tuple[Channel, ...]
     tokens: dict[ChannelId, str]
     """Sealed."""
+    keys: tuple[ApiKey, ...] = ()
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -50,7 +55,7 @@ _decode: Final = msgspec.json.Decoder(Snapshot).decode
 async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> None:
     """Copy the directory from PostgreSQL into the store; its version changes with it.
 
-    Call it after every change of a firm or a channel.
+    Call it after every change of a firm, a channel or a key.
 
     Raises:
         StoreLostError, bot.store.errors.UNAVAILABLE: one of the two is down; the copy is as it was.
@@ -60,6 +65,7 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
         await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
         firms = await connection.fetch("SELECT * FROM smarterbot.directory_tenants()")
         rows = await connection.fetch("SELECT * FROM smarterbot.directory_channels()")
+        keys = await connection.fetch("SELECT * FROM smarterbot.directory_keys()")
         pepper = await connection.fetchval("SELECT pepper FROM smarterbot.installation")
         channels = [sealed_channel_of(row) for row in rows]
         snapshot = _encode(
@@ -67,6 +73,7 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
                 firms=tuple(firm_of(row) for row in firms),
                 channels=tuple(sealed.channel for sealed in channels),
                 tokens={sealed.channel.id: sealed.token for sealed in channels},
+                keys=tuple(key_of(row) for row in keys),
             )
         )
         version = hashlib.blake2b(snapshot, digest_size=16).digest()
@@ -90,6 +97,11 @@ class Directory:
         self._tokens: dict[ChannelId, str] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
+        self._keys: dict[KeyId, ApiKey] = {}
+        self._asking = asyncio.Lock()
+        self._asked_at_s = -math.inf
+        self._is_sure = False
+        """Whether PostgreSQL answered when it was last asked."""
 
     @property
     def pepper(self) -> bytes:
@@ -116,6 +128,29 @@ class Directory:
 
     def token(self, channel: ChannelId) -> str:
         return self._tokens.get(channel, "")
+
+    def channels_of(self, tenant: TenantId) -> tuple[Channel, ...]:
+        """The tenant's channels, in a fixed order."""
+        return tuple(channel for channel in self._channels.values() if channel.tenant == tenant)
+
+    async def key(self, key: KeyId) -> ApiKey | None:
+        """An API key; one that this process does not know is looked for, the others ask nobody.
+
+        Raises:
+            DirectoryError: whether there is such a key cannot be told now.
+        """
+        if (found := self._keys.get(key)) is not None:
+            return found
+        async with self._asking:
+            now_s = asyncio.get_running_loop().time()
+            if now_s - self._asked_at_s >= ASK_S:
+                self._is_sure = await self._publish()
+                self._asked_at_s = asyncio.get_running_loop().time()
+                await self._adopt()
+        found = self._keys.get(key)
+        if found is None and not self._is_sure:
+            raise DirectoryError("the key is not known here, and PostgreSQL cannot be asked for it")
+        return found
 
     async def load(self) -> None:
         """Read everything; called once, before the server hears anything.
@@ -149,16 +184,19 @@ class Directory:
                 # We go on with what we have: it was right when it was loaded.
                 log.error("directory.stale", error=str(error))
 
-    async def _publish(self) -> None:
+    async def _publish(self) -> bool:
+        """Whether the store has what PostgreSQL has now."""
         try:
             await publish_directory(self._database, self._wire, self._box)
         except (*UNAVAILABLE, StoreLostError) as error:
             log.warning("directory.not_published", error=type(error).__name__)
+            return False
         except asyncpg.SyntaxOrAccessError as error:
             # Class 42: the schema, a function or a right is missing.
             raise DirectoryError(
                 f"the schema is not up to date, run `smarterbot migrate`: {error}"
             ) from error
+        return True
 
     async def _adopt(self) -> None:
         try:
@@ -192,6 +230,7 @@ class Directory:
         self._firms = {firm.id: firm for firm in snapshot.firms}
         self._channels = {channel.id: channel for channel in snapshot.channels}
         self._by_number = {channel.phone_number_id: channel for channel in snapshot.channels}
+        self._keys = {key.id: key for key in snapshot.keys}
         self._tokens = {
             channel.id: self._opened(SealedChannel(channel, snapshot.tokens.get(channel.id, "")))
             for channel in snapshot.channels

@@ -10,6 +10,7 @@ from typing import Final
 from flows.dialog.ctx import Firm
 from flows.values.hours import OpeningHours, parse_hours
 from flows.values.phone import display_phone, parse_phone
+from flows.values.quiet import QUIET, parse_quiet
 from flows.values.words import plain
 
 LINE_MAX: Final = 160
@@ -185,6 +186,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "read_receipts": Setting(
         "whether customers see blue ticks on what the bot has read", "yes", _yes_no
     ),
+    "quiet_hours": Setting(
+        "when campaigns rest, in the firm's time zone", str(QUIET), lambda value: str(parse_quiet(value))
+    ),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
@@ -200,5 +204,6 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
-    told.pop("read_receipts", None)  # the engine's affair, not the conversation's
+    for key in ("read_receipts", "quiet_hours"):  # the engine's affairs, not the conversation's
+        told.pop(key, None)
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)

@@ -131,6 +131,8 @@ class WhatsAppSender:
         now = self._clock.now_ms()
         if (early := say.not_before - now) > 0:
             return Again(early, "pair_limit", counts=False)
+        if say.expires and now >= say.expires:
+            return self._refused(say, item, "expired")
         content = say.content
         if not isinstance(content, Template) and now >= say.open_until:
             if say.instead is None:

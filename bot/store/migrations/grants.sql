@@ -11,3 +11,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 GRANT SELECT, INSERT ON smarterbot.consents TO :app;
 GRANT INSERT ON smarterbot.journal_rejects TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.directory_tenants(), smarterbot.directory_channels() TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.api_keys, smarterbot.campaigns TO :app;
+GRANT SELECT, INSERT, DELETE ON smarterbot.campaign_recipients TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.directory_keys() TO :app;
