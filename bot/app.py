@@ -14,14 +14,22 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from bot.api.once import Once
+from bot.api.openapi import document
+from bot.api.operations import Operations
+from bot.api.reading import Reader
+from bot.api.server import ApiRoutes
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, running_stores
+from bot.engine.campaigns import KIND as CAMPAIGN_KIND
+from bot.engine.campaigns import Campaigns
 from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
 from bot.engine.journal import PARTS as JOURNAL_PARTS
 from bot.engine.journal import Journal
 from bot.engine.limits import Limits
+from bot.engine.proposals import Proposals
 from bot.engine.rota import Rota
 from bot.engine.runner import Carrier, Runner
 from bot.engine.service import Service
@@ -135,6 +143,8 @@ async def running(
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
         journal = Journal(lanes, database)
+        limits = Limits(wire, clock=clock)
+        proposals = Proposals(lanes, bell, addresses)
 
         # ------------------------------------------------------- outer systems
         meta = Origin(settings.graph_url)
@@ -143,7 +153,7 @@ async def running(
         sender = WhatsAppSender(
             graph,
             directory=directory,
-            limits=Limits(wire, clock=clock),
+            limits=limits,
             intake=health_of_intake,
             clock=clock,
             meter=metrics,
@@ -176,6 +186,15 @@ async def running(
             )
             for handler in handlers:
                 carriers[handler.kind] = Service(lanes, handler, clock=clock, metrics=metrics)
+            carriers[CAMPAIGN_KIND] = Campaigns(
+                lanes,
+                database,
+                proposals,
+                directory=directory,
+                limits=limits,
+                clock=clock,
+                metrics=metrics,
+            )
 
         # ------------------------------------------------------- the web
         health = Health(
@@ -207,6 +226,24 @@ async def running(
                 meter=metrics,
             )
             app.add_routes(webhook.routes())
+            operations = Operations(
+                reader=Reader(directory, database, book.texts, clock),
+                once=Once(wire),
+                proposals=proposals,
+                lanes=lanes,
+                bell=bell,
+                database=database,
+                clock=clock,
+            ).table()
+            api = ApiRoutes(
+                operations,
+                directory=directory,
+                limits=limits,
+                clock=clock,
+                metrics=metrics,
+                document=document(operations),
+            )
+            app.add_routes(api.routes())
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
             extend(app, clock)

@@ -1,5 +1,7 @@
 """What lies in a conversation's lane: things that happened to it."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from flows.dialog.content import Content
@@ -62,6 +64,14 @@ class Cap(Struct, frozen=True, array_like=True):
     days: int
 
 
+class Permission(Struct, frozen=True):
+    """What the person allowed the firm elsewhere, as the firm says, who must be able to prove it."""
+
+    purpose: Literal["notices", "marketing"]
+    evidence: str
+    """Where and how they did."""
+
+
 class Proposed(Struct, frozen=True, omit_defaults=True, tag="proposed"):
     """The firm's own system wants something said to the person."""
 
@@ -79,6 +89,7 @@ class Proposed(Struct, frozen=True, omit_defaults=True, tag="proposed"):
     """Language to say it in, unless the person chose one; empty for the firm's."""
     waits: bool = False
     """Say it once the person writes, rather than as a template."""
+    permission: Permission | None = None
     cap: Cap | None = None
     """Of a campaign's message; None for one that was asked for by itself."""
 

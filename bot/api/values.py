@@ -18,6 +18,8 @@ TTL_S_MAX: Final = 7 * 24 * 3600
 TITLE_MAX: Final = 60
 CAP_MESSAGES_MAX: Final = 30
 CAP_DAYS_MAX: Final = 90
+EVIDENCE_MAX: Final = 120
+SPEND_MAX: Final = 1_000_000_000
 
 PHONE: Final = r"^\+[1-9][0-9]{6,14}(?!\n)$"
 BSUID: Final = r"^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}(?!\n)$"
@@ -63,6 +65,27 @@ Ttl = Annotated[
 ]
 
 
+class PermissionRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the person allowed you elsewhere, e.g. at the till. It is written into the ledger: you must be able to prove it.
+
+    What they say in WhatsApp themselves stands above it.
+    """
+
+    purpose: Annotated[
+        Literal["notices", "marketing"], Meta(description="`marketing` allows offers.")
+    ]
+    evidence: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=EVIDENCE_MAX,
+            pattern=LINE,
+            description="Where and how they did.",
+            examples=["web form, 2026-11-02, consent 8812"],
+        ),
+    ]
+
+
 class SendRequest(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -88,6 +111,7 @@ class SendRequest(
             description="While the person's 24-hour window is closed: send the template, or wait until they write."
         ),
     ] = "template"
+    permission: PermissionRequest | UnsetType = UNSET
     ttl: Ttl = TTL_S
 
 
@@ -136,6 +160,7 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
 
     to: OnePerson
     message: AnyIntent
+    permission: PermissionRequest | UnsetType = UNSET
 
 
 class CampaignRequest(
@@ -158,6 +183,17 @@ class CampaignRequest(
         ),
     ] = PER_MINUTE
     cap: CapRequest = CapRequest()
+    spend_max: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=SPEND_MAX,
+                description="Pesos, by the prices of the day. Nothing is released that would cost more.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     ttl: Ttl = TTL_S
 
 
@@ -179,7 +215,7 @@ class CampaignProgress(Struct, frozen=True, omit_defaults=True):
     waits_for: Annotated[
         str,
         Meta(
-            description="Why nothing is released just now: quiet_hours, replies, budget, channel or database."
+            description="Why nothing is released just now: quiet_hours, replies, budget, spend_max, channel or database."
         ),
     ] = ""
 

@@ -6,6 +6,7 @@ rest, and replies go on. A message is released only when the number has capacity
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -32,6 +33,11 @@ from flows.values.quiet import QUIET, QuietHours, parse_quiet
 from handlers.events import Cap
 from handlers.journal import CampaignRecord, CampaignStatus
 from handlers.ports import Budget, Channel
+
+PriceOf = Callable[[TenantId, str], float | None]
+"""Pesos that one message of a category costs a firm today; None if nobody knows."""
+
+ChangeTo = Literal["pause", "resume", "cancel"]
 
 KIND: Final = "bulk"
 TICK_MS: Final = 1_000
@@ -61,6 +67,8 @@ class Plan(Struct, frozen=True):
     """A message is of no use so long after its release."""
     asked_at: int
     """ms since the epoch."""
+    spend_max: int = 0
+    """Pesos, by the prices of the day of each release; 0 = no limit but the firm's budget."""
 
 
 class Begin(Struct, frozen=True, tag="begin"):
@@ -68,7 +76,7 @@ class Begin(Struct, frozen=True, tag="begin"):
 
 
 class Change(Struct, frozen=True, tag="change"):
-    to: Literal["pause", "resume", "cancel"]
+    to: ChangeTo
 
 
 Order = Begin | Change
@@ -82,6 +90,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     status: CampaignStatus = "running"
     released: int = 0
     step: int = 0
+    spent: float = 0
+    """Pesos, as estimated."""
     next_ms: int = 0
     """Nothing is released before, ms since the epoch."""
     waits_for: str = ""
@@ -132,8 +142,13 @@ class Campaigns:
         clock: Clock,
         metrics: Metrics,
         budget: Budget | None = None,
+        price_of: PriceOf | None = None,
     ) -> None:
-        """`budget`: asked for each message before it is released; None: whoever sends asks."""
+        """
+        Args:
+            budget: asked for each message before it is released; None: whoever sends asks.
+            price_of: what a message costs; None: nobody can tell, and no campaign has a limit of its own.
+        """
         self._lanes = lanes
         self._database = database
         self._proposals = proposals
@@ -142,6 +157,7 @@ class Campaigns:
         self._clock = clock
         self._metrics = metrics
         self._budget = budget
+        self._price_of = price_of
 
     async def carry(self, taken: Taken) -> After:
         try:
@@ -191,11 +207,12 @@ class Campaigns:
         except UNAVAILABLE as error:
             log.warning("campaign.waits", campaign=state.plan.id, error=type(error).__name__)
             return replace(state, waits_for="database"), now + AWAY_MS
-        released, wait = await self._release(state.plan, batch, ground)
+        released, spent, wait = await self._release(state, batch, ground)
         done = state.released + released
         state = replace(
             state,
             released=done,
+            spent=spent,
             waits_for="" if wait is None else wait.why,
             next_ms=now + int(max(1, released) * each_ms) if wait is None else wait.until_ms,
         )
@@ -213,12 +230,16 @@ class Campaigns:
         return channel if until is None else _Wait(_ms(until), "quiet_hours")
 
     async def _release(
-        self, plan: Plan, batch: list[Addressee], channel: Channel
-    ) -> tuple[int, _Wait | None]:
-        """How many were released, and what stopped us before the end of the batch."""
+        self, state: State, batch: list[Addressee], channel: Channel
+    ) -> tuple[int, float, _Wait | None]:
+        """How many were released, what all that was released costs, and what stopped us before the end of the batch."""
+        plan, spent = state.plan, state.spent
         per_s = channel.throughput
         for n, one in enumerate(batch):
             now = self._clock.now_ms()
+            price = self._price(plan, one)
+            if plan.spend_max and (price is None or spent + price > plan.spend_max):
+                return n, spent, _Wait(now + NO_BUDGET_MS, "spend_max")
             wait_ms = await self._limits.take_spare(
                 f"number:{channel.phone_number_id}",
                 per_s=per_s,
@@ -226,11 +247,11 @@ class Campaigns:
                 reserve=per_s // RESERVE_PART,
             )
             if wait_ms:
-                return n, _Wait(now + max(wait_ms, BUSY_MS), "replies")
+                return n, spent, _Wait(now + max(wait_ms, BUSY_MS), "replies")
             if self._budget is not None and not await self._budget.take(
                 plan.tenant, plan.channel, one.intent.category, answers=False
             ):
-                return n, _Wait(now + NO_BUDGET_MS, "budget")
+                return n, spent, _Wait(now + NO_BUDGET_MS, "budget")
             await self._proposals.put(
                 Proposal(
                     id=one.message,
@@ -239,10 +260,15 @@ class Campaigns:
                     intent=one.intent,
                     asked_at=plan.asked_at,
                     expires=now + plan.ttl_s * 1000,
+                    permission=one.permission,
                     cap=plan.cap,
                 )
             )
-        return len(batch), None
+            spent += price or 0
+        return len(batch), spent, None
+
+    def _price(self, plan: Plan, one: Addressee) -> float | None:
+        return None if self._price_of is None else self._price_of(plan.tenant, one.intent.category)
 
     # -------------------------------------------------------------- the rest
 
@@ -284,7 +310,7 @@ def _told(state: State | None, orders: list[Order]) -> State | None:
                 state = state or State(plan)
             case Change(to=to):
                 if state is not None and state.status in ("running", "paused"):
-                    state = replace(state, status=_AFTER[to], waits_for="")
+                    state = replace(state, status=_AFTER[to], waits_for="", next_ms=0)
     return state
 
 

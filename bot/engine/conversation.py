@@ -43,6 +43,8 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     stopped: bool = field(name="x", default=False)
     """The person wants nothing that they did not ask for."""
     marketing: bool = field(name="m", default=False)
+    declined: bool = field(name="d", default=False)
+    """The person said no to offers: nobody else can say yes for them."""
     parked: tuple[Parked, ...] = field(name="k", default=())
     bulk: tuple[int, ...] = field(name="b", default=())
     """When the latest messages of campaigns were decided, seconds since the epoch."""

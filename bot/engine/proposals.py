@@ -9,7 +9,7 @@ from bot.lanes import Bell, Lanes
 from bot.people.addresses import Addresses, Person, conversation_of
 from flows.intents import AnyIntent
 from flows.values.ids import ContactId, MessageId
-from handlers.events import Cap, Proposed, Sender
+from handlers.events import Cap, Permission, Proposed, Sender
 from handlers.ports import Channel
 
 DAY_MS: Final = 86_400_000
@@ -38,6 +38,7 @@ class Proposal:
     expires: int
     locale: str = ""
     waits: bool = False
+    permission: Permission | None = None
     cap: Cap | None = None
 
 
@@ -70,6 +71,7 @@ class Proposals:
             sender=to.sender,
             locale=proposal.locale,
             waits=proposal.waits,
+            permission=proposal.permission,
             cap=proposal.cap,
         )
         shard = self._lanes.shard(person.conversation)

@@ -223,33 +223,16 @@ class _Run:
         if not (sender.wa_id or sender.bsuid):
             self._give_up(proposed.id, "unknown_contact")
             return
-        if self.now_ms >= proposed.expires:
-            self._give_up(proposed.id, "expired")
-            return
-        if proposed.intent.category == "marketing" and not self.now.marketing:
-            # An open window does not make an offer welcome.
-            self._give_up(proposed.id, "opted_out" if self.now.stopped else "no_consent")
-            return
-        if not self._has_room(proposed):
-            self._give_up(proposed.id, "contact_cap")
-            return
-        locale = self.now.session.locale or proposed.locale or self.firm.locale
-        words = put_into_words(
-            proposed.intent, self.firm, self.book.texts.voice(locale), self._at(self.now_ms)
-        )
+        consents = self._permitted(proposed)
+        said: list[Said] = []
+        if fault := self._unfit(proposed):
+            self._give_up(proposed.id, fault)
+            if not consents:
+                return
         number = self.now.turn + 1
         self.now = replace(self.now, sender=sender, turn=number)
-        template = None if proposed.waits else words.template
-        turn = Turn(self.now.session, words.free, template=template)
-        category, expires = proposed.intent.category, proposed.expires
-        pushed = len(self.pushes)
-        said = self._say(
-            proposed.id, turn, reads=NOTHING, asked=False, category=category, expires=expires
-        )
-        if proposed.cap is not None and len(self.pushes) > pushed:
-            self.now = replace(
-                self.now, bulk=(*self.now.bulk, self.now_ms // 1000)[-BULK_REMEMBERED:]
-            )
+        if not fault:
+            said = self._say_proposed(proposed)
         self.records.append(
             TurnRecord(
                 tenant=self.now.tenant,
@@ -262,8 +245,50 @@ class _Run:
                 sender=sender if known == Sender() else None,
                 said=tuple(said),
                 state=self.now.session.state,
+                consents=consents,
             )
         )
+
+    def _say_proposed(self, proposed: Proposed) -> list[Said]:
+        locale = self.now.session.locale or proposed.locale or self.firm.locale
+        words = put_into_words(
+            proposed.intent, self.firm, self.book.texts.voice(locale), self._at(self.now_ms)
+        )
+        template = None if proposed.waits else words.template
+        pushed = len(self.pushes)
+        said = self._say(
+            proposed.id,
+            Turn(self.now.session, words.free, template=template),
+            reads=NOTHING,
+            asked=False,
+            category=proposed.intent.category,
+            expires=proposed.expires,
+        )
+        if proposed.cap is not None and len(self.pushes) > pushed:
+            bulk = (*self.now.bulk, self.now_ms // 1000)[-BULK_REMEMBERED:]
+            self.now = replace(self.now, bulk=bulk)
+        return said
+
+    def _permitted(self, proposed: Proposed) -> tuple[ConsentChange, ...]:
+        """What the firm says that the person allowed; what they said here themselves stands above it."""
+        told = proposed.permission
+        if told is None or self.now.stopped:
+            return ()
+        if told.purpose == "marketing":
+            if self.now.declined or self.now.marketing:
+                return ()
+            self.now = replace(self.now, marketing=True)
+        evidence = Wamid(f"api: {told.evidence}")
+        return (ConsentChange(told.purpose, granted=True, evidence=evidence),)
+
+    def _unfit(self, proposed: Proposed) -> str:
+        """Why it may not be said, window or not; empty if it may."""
+        if self.now_ms >= proposed.expires:
+            return "expired"
+        if proposed.intent.category == "marketing" and not self.now.marketing:
+            # An open window does not make an offer welcome.
+            return "opted_out" if self.now.stopped else "no_consent"
+        return "" if self._has_room(proposed) else "contact_cap"
 
     def _has_room(self, proposed: Proposed) -> bool:
         """Whether the person had less of campaigns than the cap allows."""
@@ -342,7 +367,7 @@ class _Run:
                 case HandOff(team=team):
                     handoff = team
                 case Stopped():
-                    self.now = replace(self.now, stopped=True, marketing=False)
+                    self.now = replace(self.now, stopped=True, marketing=False, declined=True)
                     consents += [
                         ConsentChange("notices", granted=False, evidence=evidence),
                         ConsentChange("marketing", granted=False, evidence=evidence),
@@ -351,7 +376,7 @@ class _Run:
                     if purpose == "notices":
                         self.now = replace(self.now, stopped=not granted)
                     else:
-                        self.now = replace(self.now, marketing=granted)
+                        self.now = replace(self.now, marketing=granted, declined=not granted)
                     consents.append(ConsentChange(purpose, granted=granted, evidence=evidence))
                 case Ended():
                     pass

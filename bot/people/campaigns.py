@@ -12,7 +12,7 @@ from msgspec import Struct
 from bot.store.database import Database
 from flows.intents import AnyIntent
 from flows.values.ids import CampaignId, ChannelId, ContactId, MessageId, TenantId
-from handlers.events import Sender
+from handlers.events import Permission, Sender
 from handlers.journal import CampaignStatus
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -41,6 +41,7 @@ class Addressee(Struct, frozen=True):
     intent: AnyIntent
     sender: Sender
     contact: ContactId | None = None
+    permission: Permission | None = None
 
 
 async def add_campaign(
@@ -67,9 +68,9 @@ async def add_campaign(
         await connection.execute(
             """
             INSERT INTO smarterbot.campaign_recipients
-              (tenant_id, campaign_id, n, message_id, contact_id, phone, bsuid, message)
+              (tenant_id, campaign_id, n, message_id, contact_id, phone, bsuid, message, purpose, evidence)
             SELECT $1, $2, * FROM unnest(
-              $3::integer[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::jsonb[]
+              $3::integer[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::jsonb[], $9::text[], $10::text[]
             ) ON CONFLICT DO NOTHING
             """,
             *(tenant, id, range(len(recipients)), [r.message for r in recipients]),
@@ -77,6 +78,10 @@ async def add_campaign(
             *(
                 [r.sender.bsuid for r in recipients],
                 [_encode(r.intent).decode() for r in recipients],
+            ),
+            *(
+                [r.permission.purpose if r.permission else "" for r in recipients],
+                [r.permission.evidence if r.permission else "" for r in recipients],
             ),
         )
 
@@ -157,4 +162,5 @@ def _addressee(row: asyncpg.Record) -> Addressee:
         intent=_intent.decode(row["message"]),
         sender=Sender(wa_id=row["phone"], bsuid=row["bsuid"]),
         contact=None if contact is None else ContactId(str(contact)),
+        permission=Permission(row["purpose"], row["evidence"]) if row["purpose"] else None,
     )

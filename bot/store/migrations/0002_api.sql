@@ -41,6 +41,8 @@ CREATE TABLE smarterbot.campaign_recipients (
   phone text NOT NULL DEFAULT '',
   bsuid text NOT NULL DEFAULT '',
   message jsonb NOT NULL,  -- the intent with its variables
+  purpose text NOT NULL DEFAULT '',  -- what the firm says that the person allowed elsewhere; '' for nothing
+  evidence text NOT NULL DEFAULT '',
   PRIMARY KEY (tenant_id, campaign_id, n),
   FOREIGN KEY (tenant_id, campaign_id) REFERENCES smarterbot.campaigns
 );
