@@ -141,11 +141,14 @@ class Directory:
         """
         if (found := self._keys.get(key)) is not None:
             return found
+        clock = asyncio.get_running_loop().time
+        came_s = clock()
         async with self._asking:
-            now_s = asyncio.get_running_loop().time()
-            if now_s - self._asked_at_s >= ASK_S:
+            # Whoever asked since we came has asked for us too.
+            if self._asked_at_s < came_s:
+                await asyncio.sleep(max(0, self._asked_at_s + ASK_S - clock()))
+                self._asked_at_s = clock()
                 self._is_sure = await self._publish()
-                self._asked_at_s = asyncio.get_running_loop().time()
                 await self._adopt()
         found = self._keys.get(key)
         if found is None and not self._is_sure:

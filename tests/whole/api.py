@@ -1,6 +1,7 @@
 """A firm's own system, as it calls the API."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,9 +55,12 @@ class Caller:
         ) as answer:
             return Answered(answer.status, await answer.json(content_type=None), {**answer.headers})
 
-    async def send(self, n: int, *, once: str = "", **changes: object) -> Answered:
-        """An order update to the n-th person."""
-        return await self.call("POST", "/v1/messages", {**order_update(n), **changes}, once=once)
+    async def send(
+        self, n: int, changes: Mapping[str, object] | None = None, *, once: str = ""
+    ) -> Answered:
+        """An order update to the n-th person, with other fields as `changes` says."""
+        body = {**order_update(n), **(changes or {})}
+        return await self.call("POST", "/v1/messages", body, once=once)
 
     async def fate(self, id: str) -> dict[str, Any]:
         answer = await self.call("GET", f"/v1/messages/{id}")
@@ -151,7 +155,5 @@ async def caller_of(
     scopes: tuple[Scope, ...] = SCOPES,
     per_minute: int = 60_000,
 ) -> Caller:
-    new = await make_key(
-        stores, settings.keys, tenant=tenant, scopes=scopes, per_minute=per_minute
-    )
+    new = await make_key(stores, settings.keys, tenant=tenant, scopes=scopes, per_minute=per_minute)
     return Caller(http, address, new.key)
