@@ -78,7 +78,7 @@ async def test_every_table_of_tenants_has_forced_row_level_security(
             True,
         )
         assert table["policy"] == POLICY.format(table["key"])
-        directory = ["directory"] if table["relname"] in {"tenants", "channels"} else []
+        directory = ["directory"] if table["relname"] in {"tenants", "channels", "api_keys"} else []
         assert table["policies"] == [*directory, "tenant"]
 
 
@@ -134,6 +134,7 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
 
     assert [tuple(row) for row in rows] == [
         ("directory_channels", ["search_path=pg_catalog, pg_temp"], False),
+        ("directory_keys", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_tenants", ["search_path=pg_catalog, pg_temp"], False),
     ]
 
