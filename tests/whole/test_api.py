@@ -1,6 +1,10 @@
 """A firm's own system sends by intent and learns what became of it: the whole server, over HTTP."""
 
 import asyncio
+import os
+import re
+import shutil
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -23,11 +27,12 @@ from flows.values.ids import ChannelId, TenantId
 from flows.values.rut import Rut
 from handlers.ports import Channel
 from tests.whole.api import Caller, caller_of, make_key, order_update, price_list
-from tests.whole.conftest import Whole, whole_server
+from tests.whole.conftest import KEYS, Whole, whole_server
 from tests.whole.people import until
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=ZoneInfo("America/Santiago"))
 HOUR_MS = 3_600_000
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -592,3 +597,44 @@ async def test_every_route_that_is_documented_answers_as_documented(
                 Authorization="",
             )
             assert unkeyed.status == 401
+
+
+# ------------------------------------------------------------------ the README
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_the_lines_of_the_readme_work(whole: Whole, api: Caller) -> None:
+    told = README.read_text()
+    section = told[told.index("## Send from your own system") : told.index("## Before a campaign")]
+    lines = "\nsleep 1\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+    for said, here in (
+        (".venv/bin/smarterbot", str(Path(sys.executable).parent / "smarterbot")),
+        ("http://127.0.0.1:8000", whole.server.address),
+        ("$api/api/people", f"{whole.settings.graph_url}/api/people"),
+    ):
+        assert said in lines
+        lines = lines.replace(said, here)
+    shell = await asyncio.create_subprocess_exec(
+        *("bash", "-e", "-c", lines),
+        env={
+            "PATH": os.defpath,
+            "DATABASE_URL": whole.stores.postgres.app,
+            "REDIS_URL": whole.stores.redis_url,
+            "SMARTERBOT_KEYS": KEYS,
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, _ = await shell.communicate()
+
+    assert shell.returncode == 0
+    answers = out.decode()
+    assert answers.count("202 Accepted") == 2
+    [message, _] = re.findall(r"Location: /v1/[a-z]+/([0-9a-f-]{36})", answers)
+    assert answers.count(f'"id":"{message}"') == 2  # it was asked what became of it
+    await api.fate_is(message, "delivered", "read")
+
+    async def offered() -> bool:
+        return any("lista de precios" in text for text in (await whole.people.replies())["p1"])
+
+    await until(offered, within_s=10)
