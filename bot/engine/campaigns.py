@@ -143,9 +143,11 @@ class Campaigns:
         metrics: Metrics,
         budget: Budget | None = None,
         price_of: PriceOf | None = None,
+        is_held: Callable[[ChannelId], str] | None = None,
     ) -> None:
         """
         Args:
+            is_held: why nothing may be sent on a channel now, empty if it may; None: nobody holds channels.
             budget: asked for each message before it is released; None: whoever sends asks.
             price_of: what a message costs; None: nobody can tell, and no campaign has a limit of its own.
         """
@@ -158,6 +160,7 @@ class Campaigns:
         self._metrics = metrics
         self._budget = budget
         self._price_of = price_of
+        self._is_held = is_held
 
     async def carry(self, taken: Taken) -> After:
         try:
@@ -224,6 +227,8 @@ class Campaigns:
         """The channel, if anything may be released now."""
         channel, firm = self._directory.channel(plan.channel), self._directory.firm(plan.tenant)
         if channel is None or firm is None or not self._directory.token(plan.channel):
+            return _Wait(now + NO_CHANNEL_MS, "channel")
+        if self._is_held is not None and self._is_held(plan.channel):
             return _Wait(now + NO_CHANNEL_MS, "channel")
         local = datetime.fromtimestamp(now / 1000, ZoneInfo(firm.zone))
         until = quiet_hours_of(firm).until(local)

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 from uuid import UUID, uuid4
@@ -167,6 +168,12 @@ async def rotate_key(
             *(tenant, new.id, row["name"], _hash(secret), row["scopes"], row["per_minute"]),
         )
     return new
+
+
+async def has_keys(database: Database, keys: Collection[KeyId]) -> bool:
+    """Whether one of these, of whatever tenant, opens anything."""
+    async with database.system() as connection:
+        return bool(await connection.fetchval("SELECT smarterbot.has_keys($1)", list(keys)))
 
 
 def key_of(row: asyncpg.Record) -> ApiKey:

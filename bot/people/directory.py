@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from bot.lanes import PREFIX, LaneError, StoreLostError, Wire
-from bot.people.api_keys import ApiKey, key_of
+from bot.people.api_keys import ApiKey, has_keys, key_of
 from bot.people.channels import SealedChannel, open_token, sealed_channel_of
 from bot.people.errors import DirectoryError
 from bot.people.tenants import firm_of
@@ -98,6 +98,8 @@ class Directory:
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
         self._keys: dict[KeyId, ApiKey] = {}
+        self._wanted: set[KeyId] = set()
+        """Keys that were shown and are not known, since PostgreSQL was last asked."""
         self._asking = asyncio.Lock()
         self._asked_at_s = -math.inf
         self._is_sure = False
@@ -141,19 +143,33 @@ class Directory:
         """
         if (found := self._keys.get(key)) is not None:
             return found
-        clock = asyncio.get_running_loop().time
-        came_s = clock()
+        if len(self._wanted) >= UNKNOWN_MAX:
+            raise DirectoryError("too many keys are shown that are not known here")
+        self._wanted.add(key)
         async with self._asking:
-            # Whoever asked since we came has asked for us too.
-            if self._asked_at_s < came_s:
-                await asyncio.sleep(max(0, self._asked_at_s + ASK_S - clock()))
-                self._asked_at_s = clock()
-                self._is_sure = await self._publish()
-                await self._adopt()
+            if key in self._wanted:  # nobody has asked for us since
+                await self._look_for_keys()
         found = self._keys.get(key)
         if found is None and not self._is_sure:
             raise DirectoryError("the key is not known here, and PostgreSQL cannot be asked for it")
         return found
+
+    async def _look_for_keys(self) -> None:
+        """Learn of the keys that are wanted, all together, once in `ASK_S`."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0, self._asked_at_s + ASK_S - clock()))
+        self._asked_at_s = clock()
+        wanted, self._wanted = self._wanted, set()
+        await self._adopt()
+        missing = [key for key in wanted if key not in self._keys]
+        try:
+            if missing and await has_keys(self._database, missing) and await self._publish():
+                await self._adopt()
+        except UNAVAILABLE as error:
+            log.warning("directory.keys_not_asked", error=type(error).__name__)
+            self._is_sure = False
+        else:
+            self._is_sure = True
 
     async def load(self) -> None:
         """Read everything; called once, before the server hears anything.

@@ -76,4 +76,9 @@ CREATE FUNCTION smarterbot.directory_keys()
     FROM smarterbot.api_keys WHERE revoked_at IS NULL ORDER BY id
   $$;
 
-REVOKE ALL ON FUNCTION smarterbot.directory_keys() FROM PUBLIC;
+-- Whoever shows keys that nobody knows must not make the whole directory be read each time.
+CREATE FUNCTION smarterbot.has_keys(wanted uuid[]) RETURNS boolean
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  AS $$ SELECT EXISTS (SELECT FROM smarterbot.api_keys WHERE id = ANY(wanted) AND revoked_at IS NULL) $$;
+
+REVOKE ALL ON FUNCTION smarterbot.directory_keys(), smarterbot.has_keys(uuid[]) FROM PUBLIC;

@@ -13,4 +13,4 @@ GRANT INSERT ON smarterbot.journal_rejects TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.directory_tenants(), smarterbot.directory_channels() TO :app;
 GRANT SELECT, INSERT, UPDATE ON smarterbot.api_keys, smarterbot.campaigns TO :app;
 GRANT SELECT, INSERT, DELETE ON smarterbot.campaign_recipients TO :app;
-GRANT EXECUTE ON FUNCTION smarterbot.directory_keys() TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.directory_keys(), smarterbot.has_keys(uuid[]) TO :app;

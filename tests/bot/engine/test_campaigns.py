@@ -1,5 +1,6 @@
 """A campaign releases its messages at its pace, in its order, and rests for whatever stands above it."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
@@ -71,6 +72,7 @@ class Stage:
         budget: Purse | None = None,
         price_of: PriceOf | None = None,
         database: Database | None = None,
+        is_held: Callable[[ChannelId], str] | None = None,
     ) -> Campaigns:
         return Campaigns(
             self.lanes,
@@ -82,6 +84,7 @@ class Stage:
             metrics=Metrics(),
             budget=budget,
             price_of=price_of,
+            is_held=is_held,
         )
 
     async def begin(self, size: int, **changes: Any) -> None:
@@ -251,6 +254,16 @@ async def test_it_spends_no_more_than_it_may(stage: Stage) -> None:
 
     row = await stage.row()
     assert (row.status, row.released, row.waits_for) == ("running", 3, "spend_max")
+
+
+async def test_it_rests_while_the_channel_is_held(stage: Stage) -> None:
+    stage.campaigns = stage.made(is_held=lambda _channel: "quality")
+    await stage.begin(5)
+
+    await stage.work()
+
+    row = await stage.row()
+    assert (row.status, row.released, row.waits_for) == ("running", 0, "channel")
 
 
 async def test_it_leaves_half_of_the_number_to_replies(stage: Stage) -> None:

@@ -136,6 +136,7 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
         ("directory_channels", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_keys", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_tenants", ["search_path=pg_catalog, pg_temp"], False),
+        ("has_keys", ["search_path=pg_catalog, pg_temp"], False),
     ]
 
 
