@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -237,7 +238,7 @@ def put_into_words(intent: Intent, firm: Firm, voice: Voice, now: datetime) -> W
 def _names(intent: Intent, firm: Firm, voice: Voice, now: datetime) -> dict[str, Any]:
     """What the text may show: the firm, the time, and the variables."""
     names: dict[str, Any] = {"firm": firm, "now": now}
-    closed = dict(_closed(type(intent)))
+    closed = _closed(type(intent))
     for field in intent.__struct_fields__:
         value = getattr(intent, field)
         if field in closed:
@@ -248,11 +249,15 @@ def _names(intent: Intent, firm: Firm, voice: Voice, now: datetime) -> dict[str,
     return names
 
 
-def _closed(kind: type[Intent]) -> Iterator[tuple[str, tuple[str, ...]]]:
+@cache
+def _closed(kind: type[Intent]) -> dict[str, tuple[str, ...]]:
     """The fields that have a closed vocabulary, with it."""
-    for field, hint in typing.get_type_hints(kind).items():
-        if typing.get_origin(hint) is Literal:
-            yield field, typing.get_args(hint)
+    hints = typing.get_type_hints(kind)
+    return {
+        field: typing.get_args(hint)
+        for field, hint in hints.items()
+        if typing.get_origin(hint) is Literal
+    }
 
 
 # ---------------------------------------------------------------- for the checker
@@ -264,7 +269,7 @@ def uses() -> Iterator[Use]:
         where = f"intent.{name_of(kind)}"
         names = (COMMON_NAMES - {"s", "ctx"}) | frozenset(kind.__struct_fields__)
         yield Use((where,), "say", where, BODY_MAX, names)
-        for field, values in _closed(kind):
+        for field, values in _closed(kind).items():
             for value in values:
                 yield Use((f"{where}.{field}.{value}",), "words", where, LINE_MAX, frozenset())
 

@@ -45,7 +45,7 @@ from flows.intents import OrderUpdate, PriceList
 from flows.values.ids import CampaignId, MessageId, TenantId
 from handlers.events import Cap
 
-CAMPAIGN_BODY_MAX: Final = 3 * 1024 * 1024
+CAMPAIGN_BODY_MAX: Final = 8 * 1024 * 1024  # the largest campaign with the longest links
 PAGE_MAX: Final = 500
 PAGE: Final = 100
 

@@ -27,7 +27,7 @@ from handlers.events import Permission, Sender
 from handlers.ports import Channel
 
 PROBLEMS_MAX: Final = 50
-AT_ONCE: Final = 50
+AT_ONCE: Final = 20
 """Recipients that are looked at before others get a turn of the event loop."""
 
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import openapi_spec_validator
 import pytest
+import redis.asyncio as redis
 
 from bot.clock import Clock
 from bot.embedded.stores import Stores
@@ -597,6 +598,35 @@ async def test_every_route_that_is_documented_answers_as_documented(
                 Authorization="",
             )
             assert unkeyed.status == 401
+
+
+# ------------------------------------------------------------------ what operators see
+
+
+async def test_nothing_that_operators_see_tells_who_was_written_to(
+    whole: Whole, api: Caller, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await whole.people.join(7)
+    secret = {**update(7), "name": "Rosamunda", "order": "secreto-1042"}
+    sent = await api.send(7, {"message": secret})
+    await api.send(7, {"message": {**secret, "status": "lost"}})
+    begun = await api.call("POST", "/v1/campaigns", campaign(7))
+    await api.progress_is(begun.body["id"], "done")
+    await api.fate_is(sent.body["id"], "delivered", "read")
+
+    async with whole.http.get(f"{whole.server.address}/metrics") as answer:
+        metrics = await answer.text()
+    async with redis.from_url(whole.stores.redis_url) as store:
+        names = [*await store.keys("*")]
+        for key in tuple(names):
+            if await store.type(key) == b"hash":
+                names += await store.hkeys(key)
+    seen = capfd.readouterr()
+    key = api.key[-43:]
+
+    for told in (seen.out, seen.err, metrics, repr(names)):
+        for private in (phone_of(7), "Rosamunda", "secreto", key):
+            assert private not in told
 
 
 # ------------------------------------------------------------------ the README
