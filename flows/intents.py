@@ -8,19 +8,22 @@ here, its texts, and its template at Meta; `smarterbot flows check` compares the
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
+from jinja2 import TemplateError
 from msgspec import Meta, Struct
 
 from flows.dialog.answers import snake
-from flows.dialog.checker import Use
-from flows.dialog.content import BODY_MAX, Content, Document, Template, Text, WebFile
+from flows.dialog.checker import Problem, Use
+from flows.dialog.content import BODY_MAX, Content, ContentError, Document, Template, Text, WebFile
 from flows.dialog.ctx import Firm
 from flows.dialog.texts import COMMON_NAMES, Texts, Voice
+from flows.values.ids import TenantId
+from flows.values.money import show_pesos
 from flows.window import Category
 
 # One line without spaces at its ends and without four of them in a row: what a template's variable may hold (error
@@ -29,6 +32,7 @@ LINE: Final = r"^(?![\s\S]*[\n\r])[^\s\x00-\x1f\x7f]+( {1,3}[^\s\x00-\x1f\x7f]+)
 _URL: Final = r"^(?![\s\S]*[\n\r])https://[^\s/.:@]+(\.[^\s/.:@]+)+(:[0-9]{1,5})?(/[^\s]*)?$"
 LINE_MAX: Final = 60  # ours: two of them and the words of a template stay below its 1,024
 URL_MAX: Final = 1_000
+TOTAL_MAX: Final = 10_000_000_000
 
 Line = Annotated[str, Meta(min_length=1, max_length=LINE_MAX, pattern=LINE)]
 PersonName = Annotated[
@@ -64,6 +68,8 @@ class Intent(
     template: ClassVar[str]
     """The approved template that says the same outside the window."""
     category: ClassVar[Category] = "utility"
+    template_carries: ClassVar[bool] = False
+    """Whether the template has a header for the file."""
 
     name: PersonName
 
@@ -72,7 +78,7 @@ class Intent(
         raise NotImplementedError
 
     def attached(self) -> Document | None:
-        """The file that goes with it; its template has a header for it."""
+        """The file that goes with it."""
         return None
 
 
@@ -92,18 +98,29 @@ class OrderUpdate(Intent, frozen=True):
         return {"nombre": self.name, "numero": self.order, "negocio": firm.name, "estado": status}
 
 
+InvoiceKind = Literal["receipt", "invoice"]
+
+
 class InvoiceReady(Intent, frozen=True):
-    """The document of a purchase is there."""
+    """The document of a purchase can be had. Within the window it goes with the words."""
 
-    template: ClassVar[str] = "documento_listo"
+    template: ClassVar[str] = "factura_lista"
 
-    number: Annotated[Line, Meta(description="Number of the document.", examples=["B-1042"])]
+    kind: Annotated[InvoiceKind, Meta(description="Boleta or factura.", examples=["receipt"])]
+    number: Annotated[Line, Meta(description="Number of the document.", examples=["1042"])]
+    total: Annotated[int, Meta(ge=1, le=TOTAL_MAX, description="In pesos.", examples=[12_990])]
     day: Annotated[date, Meta(description="Of the purchase.", examples=["2026-11-28"])]
     document: PdfLink
 
     def variables(self, firm: Firm, voice: Voice) -> dict[str, str]:
-        day = voice.dated(self.day, key="format.date")
-        return {"nombre": self.name, "numero": self.number, "fecha": day, "negocio": firm.name}
+        return {
+            "nombre": self.name,
+            "documento": word(self, "kind", self.kind, voice),
+            "numero": self.number,
+            "total": show_pesos(self.total),
+            "fecha": voice.dated(self.day, key="format.date"),
+            "negocio": firm.name,
+        }
 
     def attached(self) -> Document | None:
         return Document(WebFile(self.document), f"{self.number}.pdf")
@@ -173,6 +190,7 @@ class PriceList(Intent, frozen=True):
 
     template: ClassVar[str] = "lista_precios"
     category: ClassVar[Category] = "marketing"
+    template_carries: ClassVar[bool] = True
 
     week_of: Annotated[
         date, Meta(description="The day it begins to hold.", examples=["2026-11-30"])
@@ -191,6 +209,27 @@ AnyIntent = OrderUpdate | InvoiceReady | AppointmentReminder | Csat | Onboarding
 """Tagged by msgspec: `{"intent": "order_update", "name": "Ana", …}`."""
 
 INTENTS: Final[tuple[type[Intent], ...]] = typing.get_args(AnyIntent)
+
+EXAMPLES: Final[tuple[AnyIntent, ...]] = (
+    OrderUpdate(name="Ana", order="1042", status="ready"),
+    InvoiceReady(
+        name="Ana",
+        kind="receipt",
+        number="1042",
+        total=12_990,
+        day=date(2026, 11, 28),
+        document="https://sol.example/boletas/1042.pdf",
+    ),
+    AppointmentReminder(
+        name="Ana", service="peluquería", at=datetime(2026, 11, 30, 19, 30, tzinfo=UTC)
+    ),
+    Csat(name="Ana", query="T-77", day=date(2026, 11, 28)),
+    OnboardingResume(
+        name="Ana", business="Panadería Sol", saved_until=date(2026, 12, 5), steps_left=3
+    ),
+    PriceList(name="Ana", week_of=date(2026, 11, 30), document="https://sol.example/precios.pdf"),
+)
+"""One of each: for the API's document and for the checker."""
 
 
 def name_of(intent: Intent | type[Intent]) -> str:
@@ -227,7 +266,7 @@ def put_into_words(intent: Intent, firm: Firm, voice: Voice, now: datetime) -> W
             (name, " ".join(value.split()))
             for name, value in intent.variables(firm, voice).items()
         ),
-        header=intent.attached(),
+        header=intent.attached() if intent.template_carries else None,
     )
     body = voice.render(f"intent.{name_of(intent)}", _names(intent, firm, voice, now))
     file = intent.attached()
@@ -272,6 +311,19 @@ def uses() -> Iterator[Use]:
         for field, values in _closed(kind).items():
             for value in values:
                 yield Use((f"{where}.{field}.{value}",), "words", where, LINE_MAX, frozenset())
+
+
+def unsayable(texts: Texts) -> Iterator[Problem]:
+    """The examples that cannot be said in a language, in one form or the other."""
+    firm = Firm(id=TenantId("example"), name="Panadería Sol")
+    now = datetime(2026, 11, 28, 10, tzinfo=ZoneInfo(firm.zone))
+    for voice in texts.voices():
+        for intent in EXAMPLES:
+            try:
+                put_into_words(intent, firm, voice, now)
+            except (ContentError, TemplateError, AttributeError, KeyError, TypeError) as error:
+                where = f"intent.{name_of(intent)} ({voice.locale})"
+                yield Problem(where, f"its example cannot be said: {error}")
 
 
 def texts_missing(texts: Texts) -> list[str]:

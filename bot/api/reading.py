@@ -48,7 +48,7 @@ class Reader:
         Raises:
             ApiError: the tenant has no such channel, or several and none is named.
         """
-        channels = self._directory.channels_of(tenant)
+        channels = self._directory.own_channels(tenant)
         if isinstance(named, UUID):
             for channel in channels:
                 if channel.id == ChannelId(str(named)):

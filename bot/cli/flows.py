@@ -53,6 +53,7 @@ def check_flows(
         elsewhere=ELSEWHERE,
         also=tuple(intents.uses()),
     )
+    problems += intents.unsayable(texts)
     if as_json:
         sys.stdout.write(msgspec.json.encode(problems).decode() + "\n")
     for problem in problems if not as_json else ():

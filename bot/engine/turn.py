@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bot.engine.conversation import Conversation, Parked, paced
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Template
+from flows.dialog.content import Content, Document, Template
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
@@ -264,6 +264,12 @@ class _Run:
             category=proposed.intent.category,
             expires=proposed.expires,
         )
+        went_as_template = any(one.content == words.template for one in said)
+        if went_as_template and isinstance(words.free, Document) and not words.template.header:
+            # The template asks the person to tap for it: what they write then lets it in.
+            file = f"{proposed.id}-file"
+            self._park(file, words.free)
+            said.append(Said(ref=file, content=words.free, parked=True))
         if proposed.cap is not None and len(self.pushes) > pushed:
             bulk = (*self.now.bulk, self.now_ms // 1000)[-BULK_REMEMBERED:]
             self.now = replace(self.now, bulk=bulk)

@@ -131,7 +131,7 @@ class Directory:
     def token(self, channel: ChannelId) -> str:
         return self._tokens.get(channel, "")
 
-    def channels_of(self, tenant: TenantId) -> tuple[Channel, ...]:
+    def own_channels(self, tenant: TenantId) -> tuple[Channel, ...]:
         """The tenant's channels, in a fixed order."""
         return tuple(channel for channel in self._channels.values() if channel.tenant == tenant)
 

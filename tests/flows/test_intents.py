@@ -13,6 +13,7 @@ from flows.dialog.content import Document, Text
 from flows.dialog.ctx import Firm
 from flows.dialog.texts import Texts
 from flows.intents import (
+    EXAMPLES,
     INTENTS,
     AnyIntent,
     AppointmentReminder,
@@ -23,6 +24,7 @@ from flows.intents import (
     PriceList,
     put_into_words,
     texts_missing,
+    unsayable,
     uses,
 )
 from flows.values.ids import NO_MESSAGE, ItemId, TenantId
@@ -39,7 +41,14 @@ PDF = "https://sol.example/1042.pdf"
 
 EVERY: tuple[AnyIntent, ...] = (
     OrderUpdate(name="Ana", order="1042", status="on_its_way"),
-    InvoiceReady(name="Ana", number="B-1042", day=date(2026, 11, 27), document=PDF),
+    InvoiceReady(
+        name="Ana",
+        kind="receipt",
+        number="1042",
+        total=12_990,
+        day=date(2026, 11, 27),
+        document=PDF,
+    ),
     AppointmentReminder(
         name="Ana", service="peluquería", at=datetime(2026, 11, 30, 19, 30, tzinfo=UTC)
     ),
@@ -59,6 +68,7 @@ def body(intent: AnyIntent, locale: str = "es_CL") -> str:
 
 def test_every_intent_has_an_example_here() -> None:
     assert {type(intent) for intent in EVERY} == set(INTENTS)
+    assert {type(intent) for intent in EXAMPLES} == set(INTENTS)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +77,7 @@ def test_every_intent_has_an_example_here() -> None:
         (EVERY[0], "Hola Ana, tu pedido 1042 de Panadería Sol va en camino."),
         (
             EVERY[1],
-            "Hola Ana, aquí está el documento B-1042 de tu compra del 27 de noviembre en Panadería Sol.",
+            "Hola Ana, aquí está la boleta número 1042 por $12.990 de tu compra del 27 de noviembre en Panadería Sol.",
         ),
         (
             EVERY[2],
@@ -165,6 +175,7 @@ def problems(**changes: str) -> list[str]:
 def test_the_checker_finds_nothing_wrong_with_them() -> None:
     assert problems() == []
     assert texts_missing(TEXTS) == []
+    assert list(unsayable(TEXTS)) == []
 
 
 def test_the_checker_misses_a_text() -> None:
@@ -175,6 +186,16 @@ def test_the_checker_misses_a_word_of_a_vocabulary() -> None:
     [problem] = problems(intent__order_update__status__ready="")
 
     assert "intent.order_update.status.ready" in problem
+
+
+def test_the_checker_says_every_example() -> None:
+    voice = TEXTS.voice("es_CL")
+    texts = {key: voice.source(key) for key in voice}
+    texts["intent.csat"] = "Hola {{ name }}: {{ day | hour }}"  # a day has no hour
+
+    [problem] = unsayable(Texts({"es_CL": texts}))
+
+    assert problem.at == "intent.csat (es_CL)"
 
 
 def test_the_checker_knows_the_variables_of_an_intent() -> None:

@@ -9,7 +9,7 @@ from bot.engine.conversation import Conversation
 from bot.engine.turn import Decision
 from flows.catalogue import product_book
 from flows.dialog.content import Document, Template, Text
-from flows.intents import AnyIntent, OrderUpdate, PriceList
+from flows.intents import AnyIntent, InvoiceReady, OrderUpdate, PriceList
 from flows.values.ids import ChannelId, ContactId, MessageId
 from flows.window import MARGIN_MS, SERVICE_MS
 from handlers.actions import Say
@@ -117,6 +117,32 @@ def test_a_file_goes_with_its_words(talking: Conversation) -> None:
 
     assert isinstance(say.content, Document)
     assert say.content.caption.startswith("Hola Ana, esta es la lista de precios")
+
+
+def test_a_file_that_the_template_cannot_carry_waits_for_the_tap(talking: Conversation) -> None:
+    late = NOW + 2 * DAY_MS
+    invoice = InvoiceReady(
+        name="Ana",
+        kind="receipt",
+        number="1042",
+        total=12_990,
+        day=date(2026, 11, 27),
+        document="https://sol.example/1042.pdf",
+    )
+
+    told = take(proposed(invoice, expires=late + HOUR_MS), talking, late)
+    tapped = decide(
+        wrote("Ver documento", 9, at_ms=late + HOUR_MS),
+        rest=told.conversation,
+        now_ms=late + HOUR_MS + 5_000,
+        book=product_book(),
+    )
+
+    assert isinstance(only_say(told).content, Template)
+    file = sends(tapped)[0]
+    assert isinstance(file, Say)
+    assert isinstance(file.content, Document)
+    assert file.ref == f"{MESSAGE}-file"
 
 
 def test_the_language_that_the_person_chose_is_spoken(talking: Conversation) -> None:
