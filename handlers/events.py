@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from flows.dialog.content import Content
-from flows.dialog.events import Heard, Result
+from flows.dialog.events import FileLost, Heard, Result
 from flows.intents import AnyIntent
 from flows.values.ids import ChannelId, ContactId, ItemId, MessageId, TenantId, Wamid
 
@@ -94,5 +94,5 @@ class Proposed(Struct, frozen=True, omit_defaults=True, tag="proposed"):
     """Of a campaign's message; None for one that was asked for by itself."""
 
 
-Event = Arrived | Answered | Refused | Proposed
+Event = Arrived | Answered | Refused | Proposed | FileLost
 """Tagged by msgspec: one JSON object each."""

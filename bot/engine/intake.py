@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.json import Encoder
+from msgspec.structs import replace
 
 from bot.clock import Clock
 from bot.lanes import Bell, LaneError, Lanes, Put, StoreLostError, Taken
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses, Person
-from flows.values.ids import ConversationId, ItemId
+from flows.dialog.events import NO_JSON
+from flows.values.ids import NO_CONVERSATION, ConversationId, ItemId
 from handlers.events import Arrived, Refused
 from handlers.journal import StatusRecord, StatusSeen
 from handlers.ports import Arrival, StoreDownError
@@ -88,6 +90,10 @@ class Intake:
 
     async def _arrive(self, arrival: Arrival, person: Person) -> None:
         heard = arrival.heard
+        if arrival.answers not in (NO_CONVERSATION, person.conversation):
+            # Somebody sent in what was opened by somebody else.
+            self._metrics.count("form", "of_another")
+            heard = replace(heard, form=NO_JSON)
         arrived = Arrived(
             tenant=arrival.channel.tenant,
             channel=arrival.channel.id,

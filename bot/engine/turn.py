@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from bot.engine.conversation import Conversation, Parked, paced
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Document, Template
+from flows.dialog.content import Content, Document, Form, Template, opens_form
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
-from flows.dialog.events import Heard, Wake
+from flows.dialog.events import FileLost, Heard, Unshown, Wake
+from flows.dialog.question import read_tap
 from flows.intents import put_into_words
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
@@ -32,15 +33,18 @@ from flows.window import (
     open_until,
 )
 from flows.window import decide as may_say
-from handlers.actions import Ask, MarkRead, Say
+from handlers.actions import Ask, FetchMedia, MarkRead, Say
 from handlers.events import Answered, Arrived, Event, Proposed, Refused, Sender
 from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
+from handlers.ports import FormTicket
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
 PARKED_FOR: Final = timedelta(days=7)
 DAY_S: Final = 86_400
 BULK_REMEMBERED: Final = 30  # times of campaigns' messages; a cap counts no further
+FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
+UNSEEN: Final = "undeliverable"
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
@@ -133,6 +137,9 @@ class _Run:
                 case Proposed() as proposed:
                     self._proposed(proposed)
                     used += 1
+                case FileLost() as lost:
+                    self._advance((lost,))
+                    used += 1
                 case other:
                     assert_never(other)
         if not events:
@@ -175,19 +182,44 @@ class _Run:
             last_in=max(self.now.last_in, *(a.heard.at for a in group)),
         )
         heard = tuple(a.heard for a in group)
+        self._fetch_media(heard)
         self._unpark()
         self._advance(heard, heard=heard)
+
+    def _fetch_media(self, heard: Sequence[Heard]) -> None:
+        for message in heard:
+            if message.media is not None:
+                fetch = FetchMedia(
+                    tenant=self.now.tenant,
+                    channel=self.now.channel,
+                    message=message.id,
+                    media=message.media,
+                    at=self.now_ms,
+                )
+                self.pushes.append((f"media/{self.id}", _json(fetch)))
 
     # -------------------------------------------------------------- refusals
 
     def _refused(self, refused: Refused) -> None:
-        if refused.content is None or refused.fault != "window_closed":
+        if refused.content is None:
+            if refused.fault == UNSEEN and self.book.has_other_way(self.now.session):
+                # An old client shows no form, and then Meta says no more than this. If it was another message
+                # that did not arrive, the person is asked once more than needed.
+                self._advance((Unshown(self.now.session.seq, refused.fault),))
+            return
+        if refused.fault != "window_closed":
+            self._unshown(refused.content, refused.fault)
             return
         if self.now_ms < self._open_until():
             # The person wrote after the message was decided: the sender could not know.
             self._push_say(refused.ref, refused.content, None)
         else:
             self._park(refused.ref, refused.content)
+
+    def _unshown(self, content: Content, fault: str) -> None:
+        asked = read_tap(content.token) if isinstance(content, Form) else None
+        if asked is not None:
+            self._advance((Unshown(asked[0], fault),))
 
     def _park(self, ref: str, content: Content, *, expires: int = 0) -> None:
         expires = expires or self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
@@ -459,6 +491,14 @@ class _Run:
     ) -> None:
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
+        ticket = None
+        if opens_form(content):
+            ticket = FormTicket(
+                conversation=self.id,
+                contact=self.now.contact,
+                locale=self.now.session.locale or self.firm.locale,
+                until_ms=self.now_ms + FORM_MS,
+            )
         say = Say(
             tenant=self.now.tenant,
             channel=self.now.channel,
@@ -472,6 +512,7 @@ class _Run:
             expires=expires,
             instead=instead,
             quotes=quotes,
+            ticket=ticket,
             reads=reads,
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))

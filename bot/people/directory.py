@@ -7,6 +7,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 import asyncio
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Final, NoReturn, cast
 
 import asyncpg
@@ -15,7 +16,12 @@ import structlog
 
 from bot.lanes import PREFIX, LaneError, StoreLostError, Wire
 from bot.people.api_keys import ApiKey, has_keys, key_of
-from bot.people.channels import SealedChannel, open_token, sealed_channel_of
+from bot.people.channels import (
+    SealedChannel,
+    open_form_key,
+    open_token,
+    sealed_channel_of,
+)
 from bot.people.errors import DirectoryError
 from bot.people.tenants import firm_of
 from bot.store.database import Database
@@ -46,6 +52,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     tokens: dict[ChannelId, str]
     """Sealed."""
     keys: tuple[ApiKey, ...] = ()
+    form_keys: dict[ChannelId, str] = {}
+    """Sealed, of those that have one."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -74,6 +82,7 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
                 channels=tuple(sealed.channel for sealed in channels),
                 tokens={sealed.channel.id: sealed.token for sealed in channels},
                 keys=tuple(key_of(row) for row in keys),
+                form_keys={each.channel.id: each.form_key for each in channels if each.form_key},
             )
         )
         version = hashlib.blake2b(snapshot, digest_size=16).digest()
@@ -95,6 +104,7 @@ class Directory:
         self._channels: dict[ChannelId, Channel] = {}
         self._by_number: dict[str, Channel] = {}
         self._tokens: dict[ChannelId, str] = {}
+        self._form_keys: dict[ChannelId, str] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
         self._keys: dict[KeyId, ApiKey] = {}
@@ -170,6 +180,9 @@ class Directory:
             self._is_sure = False
         else:
             self._is_sure = True
+
+    def form_keys(self, channel: ChannelId) -> str:
+        return self._form_keys.get(channel, "")
 
     async def load(self) -> None:
         """Read everything; called once, before the server hears anything.
@@ -250,17 +263,27 @@ class Directory:
         self._channels = {channel.id: channel for channel in snapshot.channels}
         self._by_number = {channel.phone_number_id: channel for channel in snapshot.channels}
         self._keys = {key.id: key for key in snapshot.keys}
-        self._tokens = {
-            channel.id: self._opened(SealedChannel(channel, snapshot.tokens.get(channel.id, "")))
+        sealed = [
+            SealedChannel(
+                channel,
+                snapshot.tokens.get(channel.id, ""),
+                snapshot.form_keys.get(channel.id, ""),
+            )
             for channel in snapshot.channels
+        ]
+        self._tokens = {each.channel.id: self._opened(each, open_token) for each in sealed}
+        self._form_keys = {
+            each.channel.id: self._opened(each, open_form_key) for each in sealed if each.form_key
         }
 
-    def _opened(self, sealed: SealedChannel) -> str:
+    def _opened(
+        self, sealed: SealedChannel, unseal: Callable[[SecretBox, SealedChannel], str]
+    ) -> str:
         try:
-            return open_token(self._box, sealed)
+            return unseal(self._box, sealed)
         except SealError as error:
-            # One firm's token must not keep the others from working; its sends say that there is none.
-            log.error("directory.token_sealed", channel=sealed.channel.id, error=str(error))
+            # One firm's secret must not keep the others from working; its sends say that there is none.
+            log.error("directory.secret_sealed", channel=sealed.channel.id, error=str(error))
             return ""
 
 

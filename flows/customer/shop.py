@@ -19,6 +19,7 @@ TEXT_MAX: Final = 700
 """A list of products, an answer. WhatsApp cuts the body of a message with buttons at 1,024."""
 ROW_NOTE_MAX: Final = 72
 """Interactive list messages: description of a row."""
+DAYS_MAX: Final = 3650
 
 _JOINER: Final = "\u200d"
 _FIRMS_KEPT: Final = 4096
@@ -154,6 +155,12 @@ def _emoji(value: str) -> str:
     return value
 
 
+def _days(value: str) -> str:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= DAYS_MAX):
+        raise ValueError(f"is not a number of days from 1 to {DAYS_MAX}")
+    return str(int(value))
+
+
 def _yes_no(value: str) -> str:
     match plain(value):
         case "si" | "yes":
@@ -189,6 +196,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "quiet_hours": Setting(
         "when campaigns rest, in the firm's time zone", str(QUIET), lambda value: str(parse_quiet(value))
     ),
+    "media_days": Setting("for how many days the files that customers send are kept", "90", _days),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
@@ -204,6 +212,6 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
-    for key in ("read_receipts", "quiet_hours"):  # the engine's affairs, not the conversation's
-        told.pop(key, None)
+    for key in ("media_days", "quiet_hours", "read_receipts"):
+        told.pop(key, None)  # the server's affair, not the conversation's
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)

@@ -4,15 +4,26 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from handlers.ports import Clock
 from handlers.whatsapp.emulator import updates
-from handlers.whatsapp.emulator.content import Heard, Reaction
+from handlers.whatsapp.emulator.content import Heard, Medium, Picture, Reaction, Sticker, Voice
 from handlers.whatsapp.emulator.feed import Changed, ChatChanged, Feed
+from handlers.whatsapp.emulator.media import Media, StoredMedium
 from handlers.whatsapp.emulator.updates import Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
 from handlers.whatsapp.emulator.webhooks import Webhooks
 from handlers.whatsapp.emulator.witness import Witness
-from handlers.whatsapp.emulator.world import Accepted, Message, NumberId, PersonId, Status, World
+from handlers.whatsapp.emulator.world import (
+    Accepted,
+    Message,
+    NumberId,
+    PersonId,
+    Status,
+    World,
+    WorldError,
+)
 
 STATUSES_FIRST_S: Final = 5.0  # for how long an answer waits for its statuses to be taken
 
@@ -38,10 +49,12 @@ class Phones:
         clock: Clock,
         waits: Waits,
         chores: Chores,
+        media: Media,
         pace: Pace,
         witness: Witness | None,
     ) -> None:
         self._world = world
+        self._media = media
         self._webhooks = webhooks
         self._feed = feed
         self._clock = clock
@@ -64,15 +77,40 @@ class Phones:
         Raises:
             WorldError: they cannot.
         """
+        content, medium = self._with_file(number, content)
         message = self._world.hear(
             number, person, content, now_ms=self._clock.now_ms(), quotes=quotes, ad=ad
         )
         self.tell(message)
         update = updates.heard(
-            message, number=self._world.numbers[number], person=self._world.people[person]
+            message,
+            number=self._world.numbers[number],
+            person=self._world.people[person],
+            medium=medium,
         )
         _ = self._webhooks.put(update)  # its future is for those who have to wait
         return message
+
+    def _with_file(self, number: NumberId, content: Heard) -> tuple[Heard, StoredMedium | None]:
+        """The content and the file that it shows; what was given none gets a sample."""
+        now_ms = self._clock.now_ms()
+        match content:
+            case Picture(media=""):
+                found = self._media.sample(number, "photo.jpg", "image/jpeg", now_ms=now_ms)
+            case Voice(media=""):
+                found = self._media.sample(
+                    number, "voice.ogg", "audio/ogg; codecs=opus", now_ms=now_ms
+                )
+            case Sticker(media=""):
+                found = self._media.sample(number, "sticker.webp", "image/webp", now_ms=now_ms)
+            case Picture(media=id) | Voice(media=id) | Sticker(media=id) | Medium(source=id):
+                given = self._media.find(id, now_ms=now_ms)
+                if given is None or given.number != number:
+                    raise WorldError("no such file")
+                return content, given
+            case _:
+                return content, None
+        return replace(content, media=found.id), found
 
     def taken(self, update: Update) -> None:
         """The bot took a webhook: a person's message has arrived."""

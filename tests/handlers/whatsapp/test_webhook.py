@@ -32,7 +32,7 @@ from tests.handlers.whatsapp.bodies import (
     value,
     webhook,
 )
-from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook
+from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook, form_tokens
 
 VERIFY_TOKEN = "a-verify-token"
 OLD_SECRET = "the-secret-before"
@@ -57,6 +57,7 @@ async def client(ear: Ear, counts: Counts) -> AsyncIterator[Client]:
         verify_token=VERIFY_TOKEN,
         directory=Phonebook(),
         intake=ear,
+        forms=form_tokens(Phonebook()),
         meter=counts,
     )
     app = web.Application()
@@ -292,6 +293,7 @@ def test_it_does_not_start_without_its_secrets(secrets: list[str], token: str) -
             verify_token=token,
             directory=Phonebook(),
             intake=Ear(),
+            forms=form_tokens(Phonebook()),
             meter=Counts(),
         )
 
