@@ -22,6 +22,7 @@ _ALWAYS: Final = {
 }
 _WITH_ID: Final = {404: "You have nothing with this id."}
 _WITH_BODY: Final = {
+    408: "The body came too slowly.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Values do not do, or the Idempotency-Key was used for something else.",

@@ -3,6 +3,7 @@
 Every route is one `Operation`; the OpenAPI document is made of the same ones.
 """
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from bot.store.errors import UNAVAILABLE, StoreError
 from flows.values.ids import TenantId
 
 BODY_MAX: Final = 64 * 1024
+BODY_WAIT_S: Final = 30.0
 RETRY_S: Final = "5"
 BURST_S: Final = 10
 """A key may make the requests of so many seconds at once."""
@@ -206,21 +208,30 @@ async def _body(operation: Operation, request: web.Request) -> Struct | None:
             "The body has to be application/json.",
             FieldProblem("application/json is expected.", header=hdrs.CONTENT_TYPE),
         )
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > operation.body_max:
-            raise ApiError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "too_large",
-                f"The body may have {operation.body_max} bytes.",
-            )
+    try:
+        async with asyncio.timeout(BODY_WAIT_S):
+            body = await _read(request, operation.body_max)
+    except TimeoutError as error:
+        raise ApiError(
+            HTTPStatus.REQUEST_TIMEOUT, "slow", f"The body did not come within {BODY_WAIT_S:.0f} s."
+        ) from error
     try:
         return msgspec.json.decode(body, type=operation.body)
     except msgspec.DecodeError as error:
         raise unreadable(error) from error
     except RecursionError as error:
         raise ApiError(HTTPStatus.BAD_REQUEST, "json", "The body is nested too deep.") from error
+
+
+async def _read(request: web.Request, most: int) -> bytes:
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > most:
+            raise ApiError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"The body may have {most} bytes."
+            )
+    return bytes(body)
 
 
 def _id(request: web.Request) -> UUID | None:

@@ -76,6 +76,7 @@ async def test_what_was_accepted_is_sent_though_everybody_dies_before(
     assert [await accepted(api, n) for n in range(5)] == ids
 
 
+@pytest.mark.nightly
 async def test_killed_under_load_nothing_is_lost_or_doubled(
     site: Installation, api: Caller
 ) -> None:
@@ -105,6 +106,7 @@ async def test_killed_under_load_nothing_is_lost_or_doubled(
     assert await said(site) == [1] * 40
 
 
+@pytest.mark.nightly
 async def test_a_campaign_whose_worker_is_killed_reaches_everybody_once(
     site: Installation, api: Caller
 ) -> None:
