@@ -123,7 +123,8 @@ class InvoiceReady(Intent, frozen=True):
         }
 
     def attached(self) -> Document | None:
-        return Document(WebFile(self.document), f"{self.number}.pdf")
+        name = self.number.replace("/", "-").replace("\\", "-")  # no file's name has these
+        return Document(WebFile(self.document), f"{name}.pdf")
 
 
 class AppointmentReminder(Intent, frozen=True):

@@ -9,9 +9,9 @@ from msgspec import Meta, Struct
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-_AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)
+_AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
 _PART: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
-_NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `([^`]*)`")
+_NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `(.*)`$", re.DOTALL)
 
 
 class FieldProblem(Struct, frozen=True, omit_defaults=True):

@@ -6,6 +6,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from flows.catalogue import LOCALES, product_flows
 from flows.dialog.checker import check
@@ -15,6 +18,8 @@ from flows.dialog.texts import Texts
 from flows.intents import (
     EXAMPLES,
     INTENTS,
+    LINE,
+    LINE_MAX,
     AnyIntent,
     AppointmentReminder,
     Csat,
@@ -136,6 +141,25 @@ def test_meta_takes_its_free_form(intent: AnyIntent, locale: str) -> None:
 @pytest.mark.parametrize("intent", EVERY)
 def test_it_survives_being_stored(intent: AnyIntent) -> None:
     assert msgspec.json.decode(msgspec.json.encode(intent), type=AnyIntent) == intent
+
+
+LINES = st.from_regex(LINE).filter(lambda text: 0 < len(text) <= LINE_MAX)
+
+
+@settings(max_examples=50)
+@given(name=LINES, number=LINES)
+def test_meta_takes_whatever_a_variable_may_hold(name: str, number: str) -> None:
+    known = {(t.name, t.language): t for t in read_templates(SAMPLES)}
+    stored = msgspec.json.encode(replace(EVERY[1], name=name, number=number))
+    intent = msgspec.json.decode(stored, type=AnyIntent)  # the API takes it
+
+    words = put_into_words(intent, FIRM, TEXTS.voice("es_CL"), NOW)
+
+    for content in (words.free, words.template):
+        wire = on_the_wire(
+            content, to="56961234567", recipient="", item=ItemId("wa/x:1-0"), quotes=NO_MESSAGE
+        )
+        read_request(json.loads(wire), lambda name, language: known.get((name, language)))
 
 
 def test_words_from_outside_stay_words() -> None:

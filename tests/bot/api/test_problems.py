@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.api.problems import unreadable
 from bot.api.values import CampaignRequest, SendRequest
@@ -42,3 +44,34 @@ def test_a_place_in_a_list_is_named() -> None:
         422,
         ["/recipients/1/message/day"],
     )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+GOOD: dict[str, object] = {
+    "to": {"phone": "+56961234567"},
+    "message": {"intent": "csat", "name": "Ana", "query": "1", "day": "2026-11-28"},
+    "ttl": 60,
+}
+
+
+@given(place=st.sampled_from(["", "to", "message", "ttl", "locale", "channel"]), value=JSON)
+def test_whatever_stands_anywhere_is_taken_or_pointed_at(place: str, value: object) -> None:
+    body = msgspec.json.encode({**GOOD, place: value} if place else value)
+
+    try:
+        msgspec.json.decode(body, type=SendRequest)
+    except msgspec.DecodeError as error:
+        problem = unreadable(error).problem
+        assert (problem.status, len(problem.errors)) == (422, 1)
+        assert problem.errors[0].pointer.startswith(f"/{place}" if place else ("", "/"))
+
+
+@given(name=st.text(min_size=1).filter(lambda name: name not in SendRequest.__struct_fields__))
+def test_a_field_that_nobody_knows_is_pointed_at_whatever_its_name(name: str) -> None:
+    status, [pointer] = pointed(msgspec.json.encode({**GOOD, name: 1}).decode())
+
+    assert (status, pointer) == (422, "/" + name.replace("~", "~0").replace("/", "~1"))
