@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -31,6 +31,10 @@ class StoreDownError(Exception):
     """The lanes cannot take anything now: answer 503, the other side will repeat it."""
 
 
+THROUGHPUT: Final = 80  # Meta: messages a second of a number ...
+THROUGHPUT_MAX: Final = 1_000  # ... and after an upgrade
+
+
 class Channel(Struct, frozen=True, omit_defaults=True):
     """One WhatsApp business number, as the directory knows it."""
 
@@ -42,8 +46,8 @@ class Channel(Struct, frozen=True, omit_defaults=True):
     portfolio_id: str = ""
     platform: bool = False
     """SmarterOS's own number: login codes and onboarding go through it."""
-    throughput: int = 80
-    """Messages a second that Meta lets this number send: 80, up to 1,000 after an upgrade."""
+    throughput: int = THROUGHPUT
+    """Messages a second that Meta lets this number send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,24 @@ class Directory(Protocol):
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None: ...
 
+    async def look_again(self) -> bool:
+        """Wait until the directory was read anew, after this was asked; True = what is not there now was in no directory.
+
+        For whoever misses something that may just have been added. Reads are shared, one a second at most; False =
+        it could not be read within a few seconds.
+        """
+        ...
+
     def channel(self, channel: ChannelId) -> Channel | None: ...
 
     def firm(self, tenant: TenantId) -> Firm | None: ...
 
     def token(self, channel: ChannelId) -> str:
         """The Graph token of a channel; empty when none was given."""
+        ...
+
+    def siblings(self, channel: Channel) -> Sequence[Channel]:
+        """The tenant's channels of the same WhatsApp Business Account, itself first: they share their forms."""
         ...
 
     def form_keys(self, channel: ChannelId) -> str:

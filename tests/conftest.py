@@ -95,19 +95,7 @@ def clean_valkey(valkey_url: str) -> str:
 @pytest.fixture
 async def clean_postgres(postgres: PostgresUrls) -> PostgresUrls:
     """The embedded PostgreSQL, its tables emptied but for what the migrations put there."""
-    connection = await asyncpg.connect(postgres.owner)
-    try:
-        await connection.execute(
-            """
-            DO $$ BEGIN EXECUTE (
-              SELECT 'TRUNCATE ' || string_agg(format('%I.%I', schemaname, tablename), ', ') || ' CASCADE'
-              FROM pg_tables
-              WHERE schemaname = 'smarterbot' AND tablename NOT IN ('migrations', 'installation')
-            ); END $$
-            """
-        )
-    finally:
-        await connection.close()
+    await empty(postgres)
     return postgres
 
 
@@ -128,6 +116,23 @@ def free_port() -> int:
 def other_port() -> int:
     """A second one, of the same kind."""
     return _free_port()
+
+
+async def empty(postgres: PostgresUrls) -> None:
+    """Empty the tables, but for what the migrations put there."""
+    connection = await asyncpg.connect(postgres.owner)
+    try:
+        await connection.execute(
+            """
+            DO $$ BEGIN EXECUTE (
+              SELECT 'TRUNCATE ' || string_agg(format('%I.%I', schemaname, tablename), ', ') || ' CASCADE'
+              FROM pg_tables
+              WHERE schemaname = 'smarterbot' AND tablename NOT IN ('migrations', 'installation')
+            ); END $$
+            """
+        )
+    finally:
+        await connection.close()
 
 
 def _free_port() -> int:

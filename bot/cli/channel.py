@@ -15,15 +15,24 @@ from bot.people.channels import (
     find_channel,
     list_channels,
     reseal_secrets,
+    set_throughput,
     set_token,
 )
 from bot.people.form_keys import FormKeyChange, settle_form_key
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
 from flows.values.ids import ChannelId, TenantId
-from handlers.ports import Channel
+from handlers.ports import THROUGHPUT, THROUGHPUT_MAX, Channel
 
 app = typer.Typer(help="WhatsApp numbers of the firms.", no_args_is_help=True)
+
+ChannelArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")]
+Throughput = Annotated[
+    int,
+    typer.Option(
+        help=f"Messages a second that Meta lets the number send: {THROUGHPUT}, up to {THROUGHPUT_MAX:,} after an upgrade."
+    ),
+]
 
 
 @app.command("add")
@@ -39,6 +48,7 @@ def add(
     platform: Annotated[
         bool, typer.Option("--platform", help="The platform's own number: login and onboarding.")
     ] = False,
+    throughput: Throughput = THROUGHPUT,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -51,6 +61,7 @@ def add(
         display_phone=display_phone.strip(),
         portfolio_id=portfolio_id,
         platform=platform,
+        throughput=throughput,
     )
     _check(channel)
     token = _read_token()
@@ -93,13 +104,14 @@ def list_all(*, as_json: AsJson = False) -> None:
         )
         return
     print_table(
-        ["id", "tenant", "number", "phone_number_id", "token", "form key"],
+        ["id", "tenant", "number", "phone_number_id", "per second", "token", "form key"],
         [
             (
                 sealed.channel.id,
                 sealed.channel.tenant,
                 sealed.channel.display_phone,
                 sealed.channel.phone_number_id,
+                f"{sealed.channel.throughput}",
                 "yes" if sealed.token else "no",
                 "yes" if sealed.form_key else "no",
             )
@@ -111,7 +123,7 @@ def list_all(*, as_json: AsJson = False) -> None:
 
 @app.command("token")
 def token(
-    channel: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")],
+    channel: ChannelArgument,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +146,7 @@ def token(
 
 @app.command("form-key")
 def form_key(
-    channel: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")],
+    channel: ChannelArgument,
     *,
     rotate: Annotated[
         bool, typer.Option("--rotate", help="Make a new key, though there is one.")
@@ -175,6 +187,32 @@ def form_key(
         )
 
 
+@app.command("set")
+def set_channel(
+    channel: ChannelArgument,
+    *,
+    throughput: Throughput,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how fast a number may send. Running servers go by it within seconds."""
+    _refuse(_throughput_problems(throughput))
+
+    async def work(session: Session) -> None:
+        found = (await find_channel(session.database, ChannelId(str(channel)))).channel
+        if not dry_run:
+            await set_throughput(session.database, found.id, throughput, tenant=found.tenant)
+            await session.publish()
+
+    in_session(work)
+    if as_json:
+        print_json({"id": str(channel), "throughput": throughput, "dry_run": dry_run})
+    else:
+        print_line(
+            f"the number {'can be set to' if dry_run else 'now sends'} {throughput} a second"
+        )
+
+
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
     """Seal every token and form key with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
@@ -204,6 +242,16 @@ def _check(channel: Channel) -> None:
     ]
     if not channel.display_phone:
         problems.append("--display-phone: is empty")
+    _refuse([*problems, *_throughput_problems(channel.throughput)])
+
+
+def _throughput_problems(throughput: int) -> list[str]:
+    if 1 <= throughput <= THROUGHPUT_MAX:
+        return []
+    return [f"--throughput: from 1 to {THROUGHPUT_MAX:,} messages a second are expected"]
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise FieldError("\n".join(problems))
 

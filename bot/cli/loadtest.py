@@ -3,12 +3,15 @@
 import contextlib
 import ipaddress
 import math
+import os
 import random
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Final, get_args
 from urllib.parse import urlsplit
 
+import msgspec
 import typer
 import uvloop
 from rich.console import Console
@@ -25,8 +28,9 @@ from bot.cli.output import (
 )
 from bot.loadtest.values import Result, Target, Watch
 from bot.settings import SettingsError, from_environment
+from handlers.ports import THROUGHPUT, THROUGHPUT_MAX
 from handlers.whatsapp.emulator.errors import title_of
-from handlers.whatsapp.emulator.mix import USUAL, Kind
+from handlers.whatsapp.emulator.mix import USUAL, Kind, Words, usual_words
 from handlers.whatsapp.emulator.plan import Plan, Weather
 from handlers.whatsapp.emulator.tally import Count, Latency
 from handlers.whatsapp.emulator.world import (
@@ -44,8 +48,9 @@ WAIT_S_MAX: Final = 600.0
 MESSAGES_MAX: Final = 1_000_000
 PEOPLE_SPARE: Final = 100  # of PEOPLE_MAX, for whoever else the server writes to
 ANSWER_S: Final = 2.0  # an answer takes so long: the bot lets people finish writing for 1.5 s
-THROUGHPUT_MAX: Final = 1_000  # Meta: of one number, after an upgrade
 PARTS_MAX: Final = 1_000_000
+TEXT_CHARS_MAX: Final = 4_096  # WhatsApp: of a message ...
+CAPTION_CHARS_MAX: Final = 1_024  # ... and under a picture
 BATCH_MAX: Final = 1_000  # Meta: updates in one webhook
 SLOW_MS_MAX: Final = 60_000
 SEED_MAX: Final = 2**31
@@ -53,6 +58,8 @@ SEED_MAX: Final = 2**31
 _DEPLOYMENT: Final = "The deployment"
 _LOAD: Final = "The load"
 _REPORT: Final = "The judgement"
+
+_Texts = tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARS_MAX)], ...]
 
 _META: Final = ("facebook.com", "whatsapp.com", "whatsapp.net", "meta.com", "fb.com")
 _SWITCHES: Final[Mapping[str, str]] = {
@@ -121,7 +128,13 @@ def loadtest(
     ramp: Annotated[
         float, typer.Option(rich_help_panel=_LOAD, help="Seconds in which the rate grows from 0.")
     ] = 0.0,
-    mix: Annotated[str, typer.Option(rich_help_panel=_LOAD, help="What they do, in parts.")] = MIX,
+    mix: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=_LOAD,
+            help="What they do, in parts; or FILE.toml with words of your own: the README shows one.",
+        ),
+    ] = MIX,
     faults: Annotated[
         str,
         typer.Option(
@@ -138,7 +151,7 @@ def loadtest(
             max=THROUGHPUT_MAX,
             help="Messages a second that Meta lets the number carry, in and out together: 80, more after an upgrade.",
         ),
-    ] = 80,
+    ] = THROUGHPUT,
     wait: Annotated[
         float,
         typer.Option(
@@ -254,8 +267,15 @@ def _plan(
     if messages is None:
         messages = max(1, math.floor(rate * ((duration or DURATION_S) - ramp / 2)))
     crowd = people or min(math.ceil(rate * PAIR_GAP_MS / 1000), messages, PEOPLE_MAX - PEOPLE_SPARE)
+    parts, words = read_mix(mix)
     plan = Plan(
-        people=crowd, messages=messages, rate=rate, parts=read_mix(mix), ramp_s=ramp, wait_s=wait
+        people=crowd,
+        messages=messages,
+        rate=rate,
+        parts=parts,
+        words=words,
+        ramp_s=ramp,
+        wait_s=wait,
     )
     _refuse(_people_problems(plan))
     return plan
@@ -307,23 +327,66 @@ def _refuse(problems: Iterator[str]) -> None:
         raise FieldError(told)
 
 
-def read_mix(text: str) -> dict[Kind, int]:
-    """The parts of each kind, from `text=70,menu=10`.
+class _Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file of `--mix`: what is left out is as usual."""
+
+    parts: dict[str, int] = {}
+    text: _Texts = ()
+    menu: _Texts = ()
+    captions: tuple[Annotated[str, msgspec.Meta(max_length=CAPTION_CHARS_MAX)], ...] = ()
+    taps: frozenset[Annotated[str, msgspec.Meta(min_length=1)]] = frozenset()
+
+
+def read_mix(mix: str) -> tuple[dict[Kind, int], Words]:
+    """The parts of each kind, from `text=70,menu=10` or the file of that name, and what is written.
 
     Raises:
         FieldError: it is not of that form.
     """
-    parts: dict[Kind, int] = {}
-    for name, value in _pairs("--mix", text, example="text=70,menu=10,tap=10"):
-        known = [kind for kind in get_args(Kind) if kind == name]
-        if not known:
-            raise FieldError(f"--mix: {name} is no kind: {', '.join(get_args(Kind))} are")
-        if not (value.isascii() and value.isdigit() and int(value) <= PARTS_MAX):
-            raise FieldError(f"--mix: {name}: a number of parts is expected, e.g. {name}=10")
-        parts[known[0]] = int(value)
-    if not sum(parts.values()):
-        raise FieldError("--mix: nothing would be written, e.g. text=70,menu=10,tap=10")
-    return parts
+    if mix.endswith(".toml"):
+        return _read_mix_file(Path(mix))
+    parts: dict[str, int] = {}
+    for name, value in _pairs("--mix", mix, example="text=70,menu=10,tap=10"):
+        parts[name] = int(value) if value.isascii() and value.isdigit() else -1
+    return _parts("--mix", parts), usual_words()
+
+
+def _read_mix_file(file: Path) -> tuple[dict[Kind, int], Words]:
+    where = f"--mix: {file}"
+    try:
+        own = msgspec.toml.decode(file.read_bytes(), type=_Mix)
+    except OSError as error:
+        raise FieldError(f"{where}: cannot be read: {os.strerror(error.errno or 0)}") from error
+    except msgspec.ValidationError as error:
+        # Its own words end with where it is: "… - at `$.text[0]`".
+        what, _, field = str(error).partition(" - at `$.")
+        raise FieldError(f"{where}: {field.rstrip('`') or 'the file'}: {what}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FieldError(f"{where}: is no TOML: {error}") from error
+    usual = usual_words()
+    words = Words(
+        text=own.text or usual.text,
+        menu=own.menu or usual.menu,
+        captions=own.captions or usual.captions,
+        taps=own.taps or usual.taps,
+    )
+    return _parts(
+        f"{where}: parts", own.parts or {str(kind): number for kind, number in USUAL.items()}
+    ), words
+
+
+def _parts(where: str, parts: Mapping[str, int]) -> dict[Kind, int]:
+    known: dict[Kind, int] = {}
+    for name, number in parts.items():
+        kinds = [kind for kind in get_args(Kind) if kind == name]
+        if not kinds:
+            raise FieldError(f"{where}: {name} is no kind: {', '.join(get_args(Kind))} are")
+        if not 0 <= number <= PARTS_MAX:
+            raise FieldError(f"{where}: {name}: a number of parts is expected, e.g. {name}=10")
+        known[kinds[0]] = number
+    if not sum(known.values()):
+        raise FieldError(f"{where}: nothing would be written, e.g. text=70,menu=10,tap=10")
+    return known
 
 
 def read_faults(text: str) -> Weather:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.json import Encoder
 from msgspec.structs import replace
 
 from bot.clock import Clock
+from bot.engine.journal import PARTS
 from bot.lanes import Bell, LaneError, Lanes, Put, StoreLostError, Taken
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses, Person
@@ -20,6 +21,13 @@ from handlers.whatsapp.faults import fault_of
 
 DAY_S: Final = 86_400
 SEND_KIND: Final = "wa"
+GATHER_S: Final = 0.005
+"""Statuses that come one by one wait so long for others: nobody but Meta reads our answer to them, and three follow
+each message."""
+GATHER_MAX: Final = 100
+"""Then they wait no longer."""
+
+Group = tuple[int, int]
 
 _encode = Encoder().encode
 
@@ -53,6 +61,7 @@ class Intake:
         self._take = take
         self._asking = 0
         """Lanes that may be ours in a moment: puts under way that would take them."""
+        self._gathering: dict[Group, _Gathering] = {}
         self._on_refused_statuses = on_refused_statuses
 
     async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
@@ -133,31 +142,50 @@ class Intake:
 
     async def _status(self, status: StatusSeen) -> None:
         self._metrics.hear(status.status)
-        await self._confirm(self._shard_of(status), [status])
+        group = self._group_of(status)
+        gathering = self._gathering.get(group)
+        if gathering is None:
+            found: list[StatusSeen] = []
+            gathering = _Gathering(found, asyncio.create_task(self._gather(group, found)))
+            self._gathering[group] = gathering
+        gathering.statuses.append(status)
+        if len(gathering.statuses) == GATHER_MAX:
+            del self._gathering[group]
+        # Whoever asks no more does not take the others' answer with them.
+        await asyncio.shield(gathering.confirmed)
+
+    async def _gather(self, group: Group, statuses: list[StatusSeen]) -> None:
+        await asyncio.sleep(GATHER_S)
+        gathering = self._gathering.get(group)
+        if gathering is not None and gathering.statuses is statuses:
+            del self._gathering[group]
+        await self._confirm(statuses)
 
     async def _statuses(self, statuses: Sequence[StatusSeen]) -> None:
-        by_shard: dict[int, list[StatusSeen]] = {}
+        groups: dict[Group, list[StatusSeen]] = {}
         for status in statuses:
             self._metrics.hear(status.status)
-            by_shard.setdefault(self._shard_of(status), []).append(status)
+            groups.setdefault(self._group_of(status), []).append(status)
         failed = [status for status in statuses if status.status == "failed"]
-        await asyncio.gather(
-            *(self._confirm(shard, group) for shard, group in by_shard.items()),
-            *map(self._fail, failed),
-        )
+        await asyncio.gather(*map(self._confirm, groups.values()), *map(self._fail, failed))
+
+    def _group_of(self, status: StatusSeen) -> Group:
+        """Of one group are statuses that one line of the journal may hold: one server takes them, one writer writes them."""
+        shard = self._shard_of(status)
+        return self._lanes.home(shard), shard % PARTS
 
     def _shard_of(self, status: StatusSeen) -> int:
         return self._lanes.shard(_conversation_of(status.item) or status.wamid)
 
-    async def _confirm(self, shard: int, statuses: list[StatusSeen]) -> None:
-        """One journal line for all of them; for items still in a lane, the proof that they took effect."""
+    async def _confirm(self, statuses: list[StatusSeen]) -> None:
+        """One journal line for all of a group; for items still in a lane, the proof that they took effect."""
         kept = await self._lanes.confirm(
-            shard,
+            self._shard_of(statuses[0]),
             SEND_KIND,
             _encode(StatusRecord(tuple(statuses))),
             [(status.item, status.wamid.encode()) for status in statuses if status.item],
         )
-        if kept:
+        for shard in set(kept):
             self._bell.ring(shard, SEND_KIND)
 
     async def _fail(self, status: StatusSeen) -> None:
@@ -173,6 +201,13 @@ class Intake:
             wamid=status.wamid,
         )
         await self._put(conversation, _encode(refused), f"{status.wamid}!failed", status.at)
+
+
+class _Gathering(NamedTuple):
+    """Statuses of one group that become durable together."""
+
+    statuses: list[StatusSeen]
+    confirmed: asyncio.Task[None]
 
 
 def _conversation_of(item: ItemId) -> ConversationId | None:

@@ -24,7 +24,7 @@ from bot.lanes.lanes import JOURNAL_BYTES_MAX
 from bot.store.database import Connection, Database
 from bot.store.errors import UNAVAILABLE, StoreError
 from flows.dialog.content import Content
-from flows.values.ids import ChannelId, ConversationId, TenantId, Wamid
+from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 from handlers.journal import (
     CampaignRecord,
     HandoffRecord,
@@ -335,19 +335,40 @@ async def _write_people(
     connection: Connection, tenant: TenantId, turns: Sequence[TurnRecord]
 ) -> None:
     # In one order everywhere: two writers that lock rows in different orders would wait for each other.
-    latest = {turn.contact: turn for turn in turns}
+    came = {turn.contact: turn.at for turn in reversed(turns)}
     await _write_rows(
         connection,
         """
-        INSERT INTO smarterbot.contacts AS contact (tenant_id, id, name, created_at)
-        SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::timestamptz[])
-        ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name
-        WHERE excluded.name NOT IN ('', contact.name)
+        INSERT INTO smarterbot.contacts AS contact (tenant_id, id, created_at)
+        SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[])
+        ON CONFLICT (tenant_id, id) DO UPDATE SET created_at = excluded.created_at
+        WHERE excluded.created_at < contact.created_at
+        """,
+        tenant,
+        [(contact, _moment(at)) for contact, at in sorted(came.items())],
+    )
+    named = {
+        turn.contact: turn for turn in turns if turn.turn > 0 and turn.sender and turn.sender.name
+    }
+    await _write_rows(
+        connection,
+        # A writer that was overtaken tells old names.
+        """
+        UPDATE smarterbot.contacts AS contact SET name = told.name
+        FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::bigint[], $6::timestamptz[])
+          AS told (contact_id, name, conversation_id, turn, at)
+        WHERE contact.tenant_id = $1 AND contact.id = told.contact_id AND contact.name <> told.name
+          AND NOT EXISTS (
+            SELECT FROM smarterbot.conversations AS known
+            WHERE known.tenant_id = $1 AND known.contact_id = contact.id
+              AND CASE known.id WHEN told.conversation_id THEN known.turn > told.turn ELSE known.changed_at > told.at END
+          )
         """,
         tenant,
         [
-            (contact, _text(turn.sender.name if turn.sender else ""), _moment(turn.at))
-            for contact, turn in sorted(latest.items())
+            (contact, _text(turn.sender.name), turn.conversation, turn.turn, _moment(turn.at))
+            for contact, turn in sorted(named.items())
+            if turn.sender
         ],
     )
     rows = await connection.fetch(
@@ -359,12 +380,14 @@ async def _write_people(
         sorted({turn.channel for turn in turns}),
     )
     scopes = {ChannelId(str(row["id"])): row["scope"] for row in rows}
-    owners = {
-        address: (turn.contact, _moment(turn.at))
-        for turn in turns
-        for address in _addresses(turn, scopes.get(turn.channel, ""))
-    }
-    held = [(*address, *owner) for address, owner in sorted(owners.items())]
+    for held in _owners(turns, scopes):
+        await _write_owners(connection, tenant, held)
+
+
+async def _write_owners(
+    connection: Connection, tenant: TenantId, held: Sequence[tuple[object, ...]]
+) -> None:
+    """(kind, scope, value, contact, since when) of addresses, each once."""
     await _write_rows(
         connection,
         """
@@ -406,9 +429,11 @@ async def _write_turns(
           $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::timestamptz[], $8::timestamptz[]
         )
         ON CONFLICT (tenant_id, id) DO UPDATE SET
-          turn = excluded.turn, state = excluded.state, changed_at = excluded.changed_at,
+          turn = greatest(known.turn, excluded.turn),
+          state = CASE WHEN known.turn < excluded.turn THEN excluded.state ELSE known.state END,
+          changed_at = CASE WHEN known.turn < excluded.turn THEN excluded.changed_at ELSE known.changed_at END,
           last_in = greatest(known.last_in, excluded.last_in)
-        WHERE known.turn < excluded.turn
+        WHERE known.turn < excluded.turn OR greatest(known.last_in, excluded.last_in) IS DISTINCT FROM known.last_in
         """,
         tenant,
         list(_conversations(turns)),
@@ -470,6 +495,22 @@ def _conversations(turns: Sequence[TurnRecord]) -> Iterable[tuple[object, ...]]:
             *(id, turn.channel, turn.contact, turn.turn, turn.state),
             *(_moment(heard_at * 1000) if heard_at else None, _moment(turn.at)),
         )
+
+
+def _owners(
+    turns: Sequence[TurnRecord], scopes: Mapping[ChannelId, str]
+) -> Iterable[list[tuple[object, ...]]]:
+    """Whose each address was, from when on; one list after the other, each with an address once: nearly always one,
+    and one more for each time that an address changed hands meanwhile."""
+    runs: dict[tuple[str, str, str], list[tuple[ContactId, datetime]]] = {}
+    # Conversations of several shards stand one behind the other here.
+    for turn in sorted(turns, key=lambda turn: turn.at):
+        for address in _addresses(turn, scopes.get(turn.channel, "")):
+            run = runs.setdefault(address, [])
+            if not run or run[-1][0] != turn.contact:
+                run.append((turn.contact, _moment(turn.at)))
+    for n in range(max(map(len, runs.values()), default=0)):
+        yield [(*address, *run[n]) for address, run in sorted(runs.items()) if n < len(run)]
 
 
 def _entries(record: Record) -> Iterable[Entry]:

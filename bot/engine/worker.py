@@ -99,7 +99,7 @@ class Worker:
                 self._metrics.reply_seconds.observe(max(0, now - event.received) / 1000)
         mine = {t.lane for t in committed.taken}
         claim = {lane.partition("/")[0] for lane, _ in decision.pushes if lane not in mine}
-        if committed.left and (decision.consumed or not decision.wake_ms):
+        if committed.left and (decision.consumed or not taken.items):
             claim.add(taken.kind)
         return After(taken=committed.taken, claim=tuple(sorted(claim)), wake_ms=decision.wake_ms)
 

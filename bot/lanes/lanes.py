@@ -5,6 +5,7 @@ in order; a lease that is not ended runs out, and the lane is due again. The rul
 file one atomic step; this is their Python face.
 """
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Sequence
@@ -235,8 +236,8 @@ class Lanes:
             consumed: how many of the oldest items are done; 0 gives the lane back and counts no attempt.
             state: None keeps what there is, empty drops it.
             wake_ms: when the lane is due without a new item, ms since the epoch; 0 = never. Ignored while
-                items are left after some were consumed: the lane is due at once then. Each commit states it
-                anew.
+                items are left after some were consumed, or none was seen: the lane is due at once then. Each
+                commit states it anew.
             push: items for other lanes of the same conversation, or of its shard. A lane that it takes is not ours
                 after all when too few replicas know of it in time.
             items: most items to see of a lane that a push takes; 1 as in `claim`.
@@ -348,35 +349,59 @@ class Lanes:
 
     async def confirm(
         self, shard: int, kind: str, line: bytes, proofs: Sequence[tuple[ItemId, bytes]]
-    ) -> int:
+    ) -> list[int]:
         """Journal a line, and keep proofs that items took effect for those still in a lane of this kind.
 
         Ids that are not ours, or not of this kind, are passed over: they come from outside.
 
+        Args:
+            shard: whose journal takes the line; the items may be of any shard with the same `home`.
+
         Returns:
-            How many proofs were kept.
+            The shards that proofs were kept in, one for each proof.
         """
         ours = f"{kind}/"
         known = [
-            (*match.groups(), proof)
+            (self.shard(match[1].removeprefix(ours)), (match[1], match[2], match[3], proof))
             for item, proof in proofs
             if item.startswith(ours) and (match := _ITEM.fullmatch(item)) is not None
         ]
-        keys = self._keys[shard]
-        replies = [
-            self._wire.script(
-                self._scripts.confirm,
-                (keys.box, self._ready_key(shard, kind), keys.journal),
-                (
-                    self._clock.shift_ms,
-                    b"" if start else line,
-                    *(arg for proof in known[start : start + PROOFS_MAX] for arg in proof),
-                ),
-                replicated=True,
-            )
-            for start in range(0, max(1, len(known)), PROOFS_MAX)
+        # Most items are done long before the last status of them: a look is cheaper than a script. It goes before the
+        # line, so that replicas which have the line know of every commit that the look saw.
+        waiting = [
+            self._wire.call("HEXISTS", self._keys[at].box, f"i:{lane}:{k}")
+            for at, (lane, _, k, _) in known
         ]
-        return sum([cast(int, await reply) for reply in replies])
+        journaled = self._wire.call("RPUSH", self._keys[shard].journal, line, replicated=True)
+        by_shard: dict[int, list[tuple[str, str, str, bytes]]] = {}
+        *looks, _ = await asyncio.gather(*waiting, journaled)
+        for (at, status), waits in zip(known, looks, strict=True):
+            if waits:
+                by_shard.setdefault(at, []).append(status)
+        kept = [
+            (
+                at,
+                self._wire.script(
+                    self._scripts.confirm,
+                    (self._keys[at].box, self._ready_key(at, kind)),
+                    (
+                        self._clock.shift_ms,
+                        *(arg for status in found[n : n + PROOFS_MAX] for arg in status),
+                    ),
+                    replicated=True,
+                ),
+            )
+            for at, found in by_shard.items()
+            for n in range(0, len(found), PROOFS_MAX)
+        ]
+        counts = await asyncio.gather(*(reply for _, reply in kept))
+        return [
+            at for (at, _), count in zip(kept, counts, strict=True) for _ in range(cast(int, count))
+        ]
+
+    def home(self, shard: int) -> int:
+        """Shards of the same home are on one server for as long as we run."""
+        return shard if self._wire.is_cluster else 0
 
     # ------------------------------------------------------- the journal
 
@@ -562,6 +587,7 @@ class Lanes:
                     self.lease_ms,
                     items,
                     len(journal),
+                    len(taken.items),
                     *journal,
                     *(arg for p in push for arg in (p.lane, p.body, int(p.take))),
                 ),

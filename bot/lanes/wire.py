@@ -95,6 +95,11 @@ class Wire:
         """Whether every call would be sent."""
         return self._nodes.is_up
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether two keys may lie on two servers."""
+        return isinstance(self._nodes, Cluster)
+
     def call(self, *command: Arg, replicated: bool = False) -> asyncio.Future[Reply]:
         """Send one command, its key first.
 

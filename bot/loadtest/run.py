@@ -65,7 +65,7 @@ async def load_test(
                 f"--graph-port: {target.graph_port} cannot be listened on ({os.strerror(error.errno or 0)}): name a free one, "
                 "and give the server the same in WHATSAPP_GRAPH_URL"
             ) from error
-        await _check(load, target, graph_url, within_s=greet_s)
+        await _check(load, target, graph_url, words=plan.words.text[0], within_s=greet_s)
         if watch is not None:
             stack.callback(asyncio.create_task(_look(load, watch, stop)).cancel)
         ours_s, theirs_s = time.process_time(), _cpu_s(target.pid)
@@ -121,9 +121,11 @@ def _cpu_s(pid: int | None) -> float | None:
 # ------------------------------------------------------------------ the one message before
 
 
-async def _check(load: Load, target: Target, graph_url: str, *, within_s: float) -> None:
+async def _check(
+    load: Load, target: Target, graph_url: str, *, words: str, within_s: float
+) -> None:
     before = await _unknown_numbers(target.callback_url)
-    greeting = await load.greet(within_s=within_s)
+    greeting = await load.greet(words, within_s=within_s)
     if greeting.answered:
         return
     after = await _unknown_numbers(target.callback_url)

@@ -91,6 +91,25 @@ async def set_form_key(
         raise UnknownError("the tenant has no channel with this id")
 
 
+async def set_throughput(
+    database: Database, channel: ChannelId, throughput: int, *, tenant: TenantId
+) -> None:
+    """Say how many messages a second Meta lets a channel send.
+
+    Raises:
+        UnknownError: the tenant has no such channel.
+    """
+    async with database.tenant(tenant) as connection:
+        done = await connection.fetchval(
+            "UPDATE smarterbot.channels SET throughput = $3 WHERE tenant_id = $1 AND id = $2 RETURNING true",
+            tenant,
+            channel,
+            throughput,
+        )
+    if not done:
+        raise UnknownError("the tenant has no channel with this id")
+
+
 async def find_channel(database: Database, channel: ChannelId) -> SealedChannel:
     """One channel, of whichever tenant.
 

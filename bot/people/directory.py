@@ -5,6 +5,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 """
 
 import asyncio
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable
@@ -35,6 +36,8 @@ KEY: Final = f"{PREFIX}directory"
 """HASH: snapshot, version (a digest of it), pepper (sealed)."""
 
 CHECK_S: Final = 2.0
+AGAIN_S: Final = 1.0  # between two reads, whoever asks for them
+LOOK_AGAIN_S_MAX: Final = 3.0
 PUBLISH_WAIT_S: Final = 10.0
 UNKNOWN_MAX: Final = 1_000
 ASK_S: Final = 1.0
@@ -108,12 +111,15 @@ class Directory:
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
         self._keys: dict[KeyId, ApiKey] = {}
-        self._wanted: set[KeyId] = set()
+        self._unknown_keys: set[KeyId] = set()
         """Keys that were shown and are not known, since PostgreSQL was last asked."""
         self._asking = asyncio.Lock()
         self._asked_at_s = -math.inf
         self._is_sure = False
         """Whether PostgreSQL answered when it was last asked."""
+        self._wanted = asyncio.Event()
+        self._next: asyncio.Future[bool] | None = None
+        """For those who wait for the next read: whether it came about."""
 
     @property
     def pepper(self) -> bytes:
@@ -131,6 +137,17 @@ class Directory:
         ):
             self._unknown.add(phone_number_id)
         return channel
+
+    async def look_again(self) -> bool:
+        """See the port. `run` does the reading."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(LOOK_AGAIN_S_MAX):
+                return await asyncio.shield(self._next)
+        except TimeoutError:
+            return False
 
     def channel(self, channel: ChannelId) -> Channel | None:
         return self._channels.get(channel)
@@ -153,11 +170,11 @@ class Directory:
         """
         if (found := self._keys.get(key)) is not None:
             return found
-        if len(self._wanted) >= UNKNOWN_MAX:
+        if len(self._unknown_keys) >= UNKNOWN_MAX:
             raise DirectoryError("too many keys are shown that are not known here")
-        self._wanted.add(key)
+        self._unknown_keys.add(key)
         async with self._asking:
-            if key in self._wanted:  # nobody has asked for us since
+            if key in self._unknown_keys:  # nobody has asked for us since
                 await self._look_for_keys()
         found = self._keys.get(key)
         if found is None and not self._is_sure:
@@ -169,7 +186,7 @@ class Directory:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(0, self._asked_at_s + ASK_S - clock()))
         self._asked_at_s = clock()
-        wanted, self._wanted = self._wanted, set()
+        wanted, self._unknown_keys = self._unknown_keys, set()
         await self._adopt()
         missing = [key for key in wanted if key not in self._keys]
         try:
@@ -180,6 +197,14 @@ class Directory:
             self._is_sure = False
         else:
             self._is_sure = True
+
+    def siblings(self, channel: Channel) -> list[Channel]:
+        others = (
+            other
+            for other in self._channels.values()
+            if (other.tenant, other.waba_id) == (channel.tenant, channel.waba_id)
+        )
+        return [channel, *(other for other in others if other.id != channel.id)]
 
     def form_keys(self, channel: ChannelId) -> str:
         return self._form_keys.get(channel, "")
@@ -198,23 +223,35 @@ class Directory:
                 "check DATABASE_URL, or run `smarterbot migrate` if this is the first start"
             )
 
-    async def check(self) -> None:
-        """Take over what was published since, and look for the numbers that were asked for in vain."""
+    async def check(self) -> bool:
+        """Take over what was published since, and look for the numbers that were asked for in vain.
+
+        Answers whether the store told us what is published.
+        """
         if self._unknown:
             self._asked |= self._unknown
             self._unknown.clear()
             await self._publish()
-        await self._adopt()
+        return await self._adopt()
 
     async def run(self) -> NoReturn:
-        """Check every `CHECK_S`, for ever; whatever fails is tried again at the next."""
+        """Check every `CHECK_S`, sooner for those who `look_again`; whatever fails is tried again at the next."""
         while True:
-            await asyncio.sleep(CHECK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_S - AGAIN_S):
+                    await self._wanted.wait()
+            # Who asks from here on, while it is being read, waits for the next one.
+            waiting, self._next = self._next, None
+            self._wanted.clear()
+            found = False
             try:
-                await self.check()
+                found = await self.check()
             except (DirectoryError, StoreError) as error:
                 # We go on with what we have: it was right when it was loaded.
                 log.error("directory.stale", error=str(error))
+            if waiting is not None:
+                waiting.set_result(found)
+            await asyncio.sleep(AGAIN_S)
 
     async def _publish(self) -> bool:
         """Whether the store has what PostgreSQL has now."""
@@ -230,7 +267,7 @@ class Directory:
             ) from error
         return True
 
-    async def _adopt(self) -> None:
+    async def _adopt(self) -> bool:
         try:
             version = await self._read("version")
             if version is None:
@@ -238,13 +275,13 @@ class Directory:
                 await self._publish()
                 version = await self._read("version")
             if version is None or version == self._version:
-                return
+                return version is not None
             snapshot, pepper = await self._read("snapshot"), await self._read("pepper")
         except (StoreLostError, LaneError) as error:
             log.warning("directory.not_checked", error=type(error).__name__)
-            return
+            return False
         if snapshot is None or pepper is None:
-            return
+            return False
         try:
             self._pepper = _open_pepper(self._box, pepper)
         except SealError as error:
@@ -253,6 +290,7 @@ class Directory:
         self._version = version
         self._asked.clear()
         log.info("directory.loaded", firms=len(self._firms), channels=len(self._channels))
+        return True
 
     async def _read(self, field: str) -> bytes | None:
         # A field of a hash is one string.

@@ -5,15 +5,19 @@ none -> [new]             kept first, then given to Meta: nobody can ask what we
       -> [new, old]       once Meta has the new one; who still asks with the old one is understood
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from bot.people.channels import SealedChannel, open_form_key, set_form_key
+from bot.people.directory import CHECK_S
 from bot.store.database import Database
 from bot.store.secrets import SecretBox
 from handlers.whatsapp.form_cipher import FormKey, FormKeys
 
-KEPT_MAX = 2
+KEPT_MAX: Final = 2
+KNOWN_S: Final = CHECK_S + 0.5
 
 Publish = Callable[[], Awaitable[None]]
 """Tells the running processes what has changed."""
@@ -35,6 +39,7 @@ async def settle_form_key(
     rotate: bool,
     give: Callable[[str], Awaitable[None]],
     publish: Publish,
+    known_s: float = KNOWN_S,
 ) -> FormKeyChange:
     """See to it that Meta has the public half of a key of ours: a new one if there is none, or to `rotate` it.
 
@@ -43,6 +48,7 @@ async def settle_form_key(
     Args:
         give: gives a public key (PEM) to Meta; what it raises ends the change, with the old key in force.
         publish: called after each change that the running processes must know of.
+        known_s: how long it takes until they all do.
     """
     channel = sealed.channel
     pem = open_form_key(box, sealed)
@@ -57,6 +63,9 @@ async def settle_form_key(
 
     if is_new:
         await keep([*keys[:1], chosen])
+    if is_new and keys:
+        # From the next moment on phones may ask with it, and whichever process they reach must read it.
+        await asyncio.sleep(known_s)
     await give(chosen.public_pem())
     if is_new and keys:
         await keep([chosen, keys[0]])

@@ -199,6 +199,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._front.went(self)
+        self._forget()
 
     def data_received(self, data: bytes) -> None:
         if self._task is not None:
@@ -322,7 +323,13 @@ class _Connection(asyncio.Protocol):
         self._front.went(self)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        protocol.data_received(self._data)
+        data = self._data
+        self._forget()
+        protocol.data_received(data)
+
+    def _forget(self) -> None:
+        """The parser knows us and we know it: what we hold would stay until the garbage collector's next walk."""
+        self._data = self._body = b""
 
 
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}".encode() for status in HTTPStatus}

@@ -5,6 +5,7 @@ with the same parsers. Source: Meta, "Implementing endpoints for Flows", "Error 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +20,7 @@ from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.screens import ERRORS, SUCCESS, Close, Screens, Show, Turned
 from flows.values.ids import ChannelId, ContactId
 from handlers.ports import Channel, Clock, Directory, FormTicket, FormTickets
-from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKeys
+from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKeys, Reply
 from handlers.whatsapp.meter import Meter
 from handlers.whatsapp.webhook import SIGNATURE, SignatureError, verify
 
@@ -110,13 +111,12 @@ class Forms:
         return answer
 
     def _answer(self, channel: Channel, firm: Firm, body: bytes) -> web.Response:
-        key = self._key(channel.id)
-        if key is None:
-            return self._refuse(CANNOT_OPEN, "no_key")
         try:
-            opened, reply = key.open(_read_envelope(body))
+            envelope = _read_envelope(body)
         except msgspec.MsgspecError:
             return self._refuse(400, "malformed")
+        try:
+            channel, opened, reply = self._opened(channel, envelope)
         except CipherError:
             return self._refuse(CANNOT_OPEN, "cipher")
         try:
@@ -148,6 +148,18 @@ class Forms:
         self._meter.count("form", how)
         told = self._told(shown, screens, ctx, token=token)
         return web.Response(text=reply.seal(_write(told)))
+
+    def _opened(self, channel: Channel, envelope: Envelope) -> tuple[Channel, bytes, Reply]:
+        """Whose number it was encrypted for, what was asked, and the way to answer.
+
+        A form belongs to an account, and has one address; each number of the account has a key of its own.
+        """
+        for each in self._directory.siblings(channel):
+            key = self._key(each.id)
+            if key is not None:
+                with contextlib.suppress(CipherError):
+                    return each, *key.open(envelope)
+        raise CipherError("not for a number of this account")
 
     def _told(
         self, shown: Show | Close, screens: Screens, ctx: Ctx, *, token: str

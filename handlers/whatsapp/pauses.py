@@ -49,7 +49,7 @@ class Pauses:
     def begin(
         self, number: str, token: str, *, now_ms: int, rest_ms: int, least_ms: int = 0
     ) -> int:
-        """Meta refuses the number: it rests. Answers for how many ms, 0 if it rests already.
+        """Meta refuses the number: it rests. Answers for how many ms, 0 if it rests already, as long.
 
         Each probe that fails doubles `rest_ms`; `least_ms` is what Meta itself asked for.
         """
@@ -59,8 +59,8 @@ class Pauses:
         elif pause.probing or now_ms >= pause.until_ms:
             pause.rests += 1
             pause.probing = False
-        else:
-            # Requests that were under way together fail together: that is one failure.
+        elif max(rest_ms, least_ms) <= pause.until_ms - pause.since_ms:
+            # Requests that were under way together fail together: that is one failure, and the longest rest counts.
             return 0
         rest = min(rest_ms << min(pause.rests - 1, DOUBLINGS_MAX), REST_MS_MAX)
         pause.since_ms = now_ms

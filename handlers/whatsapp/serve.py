@@ -161,7 +161,7 @@ class WhatsAppSender:
             content = say.instead
         if now - max(say.at, say.not_before) > _age_max(say, content):
             return self._refused(say, item, "expired")
-        line = self._line(say.channel)
+        line = await self._line(say.channel)
         if isinstance(line, Again):
             return line
         channel, token = line
@@ -359,8 +359,8 @@ class WhatsAppSender:
         """Best effort: one try, no doubt, and never in the way of the answer."""
         now = self._clock.now_ms()
         late = mark.at > 0 and now - mark.at > RECEIPT_AGE_MS_MAX
-        line = self._line(mark.channel)
-        if late or item.before is not Before.CLEAN or isinstance(line, Again):
+        line = self._known_line(mark.channel)
+        if late or item.before is not Before.CLEAN or line is None:
             return Done()
         channel, token = line
         number = channel.phone_number_id
@@ -390,17 +390,25 @@ class WhatsAppSender:
 
     # -------------------------------------------------------------- the number
 
-    def _line(self, channel_id: ChannelId) -> tuple[Channel, str] | Again:
+    async def _line(self, channel_id: ChannelId) -> tuple[Channel, str] | Again:
         """The channel and its token. Without them the outbox is kept until they are there."""
+        line = self._known_line(channel_id)
+        if line is None and await self._directory.look_again():
+            # It was added a moment ago, and another process has heard of it already.
+            line = self._known_line(channel_id)
+        if line is not None:
+            return line
         channel = self._directory.channel(channel_id)
-        token = self._directory.token(channel_id)
-        if channel is not None and token:
-            return channel, token
         why = "no_channel" if channel is None else "no_token"
         self._meter.count("whatsapp_fault", why)
         if self._pauses.begin(channel_id, "", now_ms=self._clock.now_ms(), rest_ms=NO_CHANNEL_MS):
             log.error("whatsapp.cannot_send", channel=channel_id, why=why)
         return Again(self._spread(NO_CHANNEL_MS), why, counts=False)
+
+    def _known_line(self, channel_id: ChannelId) -> tuple[Channel, str] | None:
+        channel = self._directory.channel(channel_id)
+        token = self._directory.token(channel_id)
+        return (channel, token) if channel is not None and token else None
 
     def _rest(self, number: str, token: str, why: str, *, rest_ms: int, least_ms: int = 0) -> None:
         rest = self._pauses.begin(

@@ -25,7 +25,7 @@ PATH: Final = "/webhooks/whatsapp"
 BODY_BYTES_MAX: Final = 3 * 1024 * 1024  # Meta: up to 3 MB
 BODY_S_MAX: Final = 20.0  # for a body to come in; Meta sends it at once
 # What is over these is refused with 503 before our memory grows: Meta repeats it, and Meta has the disks.
-READING_BYTES_MAX: Final = 64 * 1024 * 1024  # large bodies that are coming in, whoever sends them
+READING_BYTES_MAX: Final = 16 * 1024 * 1024  # large bodies that are coming in, whoever sends them
 HEARING_BYTES_MAX: Final = 16 * 1024 * 1024  # signed webhooks that wait for the store
 HEARING_BYTES_LEAST: Final = (
     4 * 1024
@@ -114,7 +114,7 @@ class WhatsAppWebhook:
         except _TooLargeError:
             return web.Response(status=self._refuse(413, "too_large"))
         except _BusyError:
-            return web.Response(status=self._refuse(503, "busy"))
+            return web.Response(status=self._busy())
         except TimeoutError:
             return web.Response(status=self._refuse(408, "slow_body"))
         # A header may hold any byte.
@@ -135,8 +135,7 @@ class WhatsAppWebhook:
             return self._refuse(401, "signature")
         size = max(len(body), HEARING_BYTES_LEAST)
         if self._hearing + size > HEARING_BYTES_MAX:
-            self._intake.turned_away()
-            return self._refuse(503, "busy")
+            return self._busy()
         self._hearing += size
         try:
             return await self._keep(body)
@@ -148,7 +147,14 @@ class WhatsAppWebhook:
             webhook = parse(body)
         except MalformedError:
             return self._refuse(400, "malformed")
-        arrivals, statuses = self._resolve(webhook)
+        arrivals, statuses, unknown = self._resolve(webhook)
+        if unknown:
+            # A number may just have been added. What waits for the news counts as heard and not yet kept.
+            if not await self._directory.look_again():
+                self._intake.turned_away()
+                return self._refuse(503, "unknown_number")
+            arrivals, statuses, unknown = self._resolve(webhook)
+            self._pass_over(unknown)
         if webhook.notices:
             self._notice(webhook.notices)
         if arrivals or statuses:
@@ -165,15 +171,22 @@ class WhatsAppWebhook:
 
         Raises:
             _TooLargeError: it is larger than `BODY_BYTES_MAX`.
-            _BusyError: too much is coming in already.
+            _BusyError: too much is in hand already: known before it is read, if its length was announced.
             TimeoutError: it did not come in within `BODY_S_MAX`.
         """
-        if (request.content_length or 0) > BODY_BYTES_MAX:
+        announced = request.content_length or 0
+        if announced > BODY_BYTES_MAX:
             raise _TooLargeError
         content = request.content
         if content.is_eof():
             # Nearly always: small bodies arrive together with their headers.
             return content.read_nowait()
+        # What was announced takes no room before it comes: else a few silent connections would fill it.
+        if (
+            self._reading + announced > READING_BYTES_MAX
+            or self._hearing + announced > HEARING_BYTES_MAX
+        ):
+            raise _BusyError
         body = bytearray()
         try:
             async with asyncio.timeout(BODY_S_MAX):
@@ -188,17 +201,14 @@ class WhatsAppWebhook:
             self._reading -= len(body)
         return bytes(body)
 
-    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen]]:
-        """Whose each of them is. A number that is not in the directory is counted, and passed over."""
-        unknown: set[str] = set()
+    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen], list[str]]:
+        """Whose each of them is, and the number of each that is nobody's."""
+        unknown: list[str] = []
 
         def channel_of(number: str) -> Channel | None:
             channel = self._directory.channel_by_number(number)
             if channel is None:
-                self._meter.count("whatsapp_unknown_number")
-                if number not in unknown and len(unknown) < LOGGED_MAX:
-                    unknown.add(number)
-                    log.warning("whatsapp.unknown_number", phone_number_id=number)
+                unknown.append(number)
             return channel
 
         arrivals = [
@@ -220,7 +230,14 @@ class WhatsAppWebhook:
             for status in webhook.statuses
             if (channel := channel_of(status.phone_number_id)) is not None
         ]
-        return arrivals, statuses
+        return arrivals, statuses, unknown
+
+    def _pass_over(self, unknown: list[str]) -> None:
+        """No firm has these numbers: repeating them would change nothing."""
+        for _ in unknown:
+            self._meter.count("whatsapp_unknown_number")
+        for number in list(dict.fromkeys(unknown))[:LOGGED_MAX]:
+            log.warning("whatsapp.unknown_number", phone_number_id=number)
 
     def _arrival(self, channel: Channel, message: Parsed) -> Arrival:
         heard, answers = message.heard, NO_CONVERSATION
@@ -239,6 +256,11 @@ class WhatsAppWebhook:
                     waba_id=notice.waba_id,
                     happened=notice.event,
                 )
+
+    def _busy(self) -> int:
+        # Whether it is genuine may not be known yet; if it is, there may be statuses in it.
+        self._intake.turned_away()
+        return self._refuse(503, "busy")
 
     def _refuse(self, status: int, why: str) -> int:
         self._meter.count("whatsapp_webhook_refused", why)

@@ -279,9 +279,9 @@ async def kill_at(
             await while_stopped()
         assert trap.is_holding
         struck_ms = site.now_ms()
-        if machine.ended_with() is not None:
+        machine.send(signal.SIGKILL)
+        if await machine.end(within_s=5) != -signal.SIGKILL:
             raise MissedError
-        machine.kill()
         # A request of a process that died was never sent; one of a process that lives goes on its way.
         trap.release(drop=caught.process == machine.name)
     return struck_ms

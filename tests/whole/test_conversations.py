@@ -152,14 +152,14 @@ class Live:
         await asyncio.sleep(0)
 
     async def hear(self, expected: Hears) -> None:
-        await until(self._has_more, within_s=10, what="the bot's answer")
+        await until(self._has_more, what="the bot's answer")
         got = self.said()[self.read]
         self.read += 1
         assert as_script(got) == expected
 
     async def nothing_more(self) -> None:
         """Whatever was heard has been decided and sent: nothing waits in a lane."""
-        await until(self._at_rest, within_s=10, what="quiet")
+        await until(self._at_rest, what="quiet")
         assert [as_script(one) for one in self.said()[self.read :]] == []
 
     async def _has_more(self) -> bool:

@@ -105,7 +105,7 @@ async def sees(
         return mistakes(town.verdict()) > 0
 
     await site.at_rest()
-    await until(seen, within_s=10, what="the mistake")
+    await until(seen, what="the mistake")
     machine.kill()
     machine.mutant = ""
     await machine.start()

@@ -1,12 +1,13 @@
 """The edge under attack: whoever has no signature cannot keep those who have one waiting.
 
-The server is a process of its own; the attackers and Meta share this one, so the latencies are those of both.
+The server and Meta are processes of their own, the attackers share this one.
 """
 
 import asyncio
 import base64
 import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -14,17 +15,20 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bot.demo import prepare_demo
 from bot.embedded.stores import Stores
 from bot.settings import read_settings
 from handlers.whatsapp.webhook import BODY_BYTES_MAX, PATH
-from tests.bench.load import SECRET, Meta, message
+from tests.bench.load import SECRET, Rate, Seen, Spread, message
 from tests.bench.stores import LINE
 from tests.whole.people import until
 
-P99_S = 1.0
+P99_MS = 1_000.0
+SLOWER = 10
+"""Under attack a webhook may take so many times what it takes in calm, or `P99_MS`: the machine may be busy with more."""
 RSS_MAX = 400 * 2**20
 FILES = 40_000
 
@@ -33,6 +37,7 @@ FILES = 40_000
 class Target:
     port: int
     pid: int
+    meta: asyncio.subprocess.Process
     attacks: list[asyncio.Task[None]] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     """Answers that attackers got, by status; 0 is a connection that was closed on them."""
@@ -200,7 +205,7 @@ def many_files() -> Iterator[None]:
 
 @pytest.fixture
 async def target(
-    clean_valkey: str, stores: Stores, free_port: int, tmp_path: Path
+    clean_valkey: str, stores: Stores, free_port: int, other_port: int, tmp_path: Path
 ) -> AsyncIterator[Target]:
     environment = {
         "PATH": os.defpath,
@@ -220,13 +225,22 @@ async def target(
         process = await asyncio.create_subprocess_exec(
             *command, env=environment, stdout=log, stderr=log
         )
+        meta = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.bench.load", "--port", str(free_port)),
+            *("--graph-port", str(other_port)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         try:
-            found = Target(free_port, process.pid)
+            found = Target(free_port, process.pid, meta)
             await until(lambda: up(found), what="the server")
+            assert meta.stdout is not None
+            assert (await meta.stdout.readline()).startswith(b"ready")
             yield found
         finally:
-            process.terminate()
-            await process.wait()
+            for each in (meta, process):
+                each.terminate()
+                await each.wait()
 
 
 async def up(target: Target) -> bool:
@@ -248,28 +262,15 @@ async def under(target: Target, *attacks: Attack) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def served(target: Target, *, per_s: int, seconds: float) -> list[float]:
+async def served(target: Target, *, per_s: int, seconds: float) -> Spread:
     """Meta posts at this rate, come what may; the latencies, counted from when each was due."""
-    meta = Meta(target.port)
-    latencies: list[float] = []
-    start = time.monotonic() + 0.1
-
-    async def post(n: int) -> None:
-        due = start + n / per_s
-        await asyncio.sleep(due - time.monotonic())
-        await meta.post(message("56961234567", n))
-        latencies.append(time.monotonic() - due)
-
-    await asyncio.gather(*(post(n) for n in range(int(per_s * seconds))))
-    assert meta.refused == 0
-    for client in meta.idle:
-        assert client.transport is not None
-        client.transport.abort()
-    return sorted(latencies)
-
-
-def p99(latencies: list[float]) -> float:
-    return latencies[int(len(latencies) * 0.99)]
+    pipe, answers = target.meta.stdin, target.meta.stdout
+    assert pipe is not None
+    assert answers is not None
+    pipe.write(msgspec.json.encode(Rate(per_s, seconds)) + b"\n")
+    seen = msgspec.json.decode(await answers.readline(), type=Seen)
+    assert (seen.count, seen.refused) == (per_s * seconds, 0)
+    return seen.ack
 
 
 # ------------------------------------------------------------------ what must hold
@@ -289,10 +290,11 @@ FULL = [
 
 async def test_webhooks_are_served_while_others_attack(target: Target) -> None:
     attacks = [slow_heads(200), slow_bodies(200), idle(1_000), bad_signatures(500), large_bodies(2)]
+    calm = await served(target, per_s=50, seconds=1)
     async with under(target, *attacks):
         latencies = await served(target, per_s=50, seconds=2)
 
-    assert p99(latencies) < P99_S
+    assert latencies.p99 < max(P99_MS, SLOWER * calm.p99)
     assert target.rss_bytes < RSS_MAX
 
 
@@ -301,14 +303,15 @@ async def test_webhooks_are_served_while_others_attack(target: Target) -> None:
 async def test_webhooks_are_served_under_a_heavy_attack(
     target: Target, attacks: list[Attack]
 ) -> None:
+    calm = await served(target, per_s=100, seconds=5)
     async with under(target, *attacks):
         latencies = await served(target, per_s=100, seconds=20)
 
     sys.stdout.write(
-        f"p50 {latencies[len(latencies) // 2] * 1000:.0f} ms, p99 {p99(latencies) * 1000:.0f} ms, "
+        f"p50 {latencies.p50:.0f} ms, p99 {latencies.p99:.0f} ms, "
         f"answers to attackers {target.refused}, {target.rss_bytes >> 20} MB\n"
     )
-    assert p99(latencies) < P99_S
+    assert latencies.p99 < max(P99_MS, SLOWER * calm.p99)
     assert target.rss_bytes < RSS_MAX
 
 

@@ -69,7 +69,13 @@ async def gives_key(whole: Whole, *, rotate: bool = False) -> None:
             await meta.put_key(NUMBER.id, public)
 
         await settle_form_key(
-            database, box, await channel_of(database), rotate=rotate, give=give, publish=publish
+            database,
+            box,
+            await channel_of(database),
+            rotate=rotate,
+            give=give,
+            publish=publish,
+            known_s=0,
         )
     await wire.close()
 

@@ -18,6 +18,7 @@ from handlers.whatsapp.emulator.mix import USUAL
 from handlers.whatsapp.emulator.plan import Plan
 from handlers.whatsapp.emulator.world import NumberId
 from handlers.whatsapp.webhook import PATH
+from tests.echo import echo_book
 from tests.whole.conftest import KEYS, SECRET
 from tests.whole.people import FAST
 from tests.whole.waits import SHORT
@@ -45,7 +46,8 @@ async def deployment(
         }
     )
     await prepare_demo(settings, stores, number=FAST)
-    async with running(settings, stores, waits=SHORT) as server:
+    # The firm's own conversation lets people finish writing, which is most of the time of a load this small.
+    async with running(settings, stores, book=echo_book(), waits=SHORT) as server:
         yield Target(f"{server.address}{PATH}", SECRET, structs.replace(FAST, token=""), graph_port)
 
 

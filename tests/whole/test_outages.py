@@ -29,7 +29,11 @@ DESCRIPTORS_MAX = 512
 
 @asynccontextmanager
 async def under_load(
-    site: Installation, *, at_once: int = 25, per_s: float = PER_S
+    site: Installation,
+    *,
+    at_once: int = 25,
+    per_s: float = PER_S,
+    within_s: float | None = None,
 ) -> AsyncIterator[tuple[Town, Watch]]:
     """People write for as long as the block lasts, and the servers are watched; then all must be well."""
     town = Town(site.emulator, at_once=at_once)
@@ -40,8 +44,8 @@ async def under_load(
             yield town, watch
         finally:
             load.cancel()
-        await site.answers(town, town.written)
-        await site.at_rest()
+        await site.answers(town, town.written, within_s=within_s)
+        await site.at_rest(within_s=within_s)
     assert town.verdict().is_clean, town.verdict()
     assert await kept_by_postgres(site, town)
     assert watch.grown_mb < GROWN_MB_MAX
@@ -88,12 +92,14 @@ async def test_a_store_that_hangs_is_given_up_and_taken_up_again() -> None:
 
 async def refused_for(site: Installation, seconds: float) -> None:
     """Meta asks again and again, and is told 503."""
+    earlier = await site.posted()
+    await until(partial(refused_since, site, earlier.repeated), what="a refusal")
+    # What was acknowledged just before the store went has reached Meta by now.
     before = await site.posted()
     await asyncio.sleep(seconds)
-    after = await site.posted()
+    await until(partial(refused_since, site, before.repeated), what="another refusal")
     assert await site.webs[0].says() == 503
-    assert after.taken == before.taken
-    assert after.repeated > before.repeated
+    assert (await site.posted()).taken == before.taken
 
 
 def limit_files(most: int) -> None:
@@ -110,7 +116,7 @@ async def test_without_postgres_conversations_go_on_until_the_journal_fills_the_
     async with installation() as site, under_load(site) as (town, _):
         site.postgres.kill()
         await asyncio.sleep(1)
-        await site.answers(town, [town.somebody_writes()], within_s=5)
+        await site.answers(town, [town.somebody_writes()])
 
         before = await site.posted()
         await leave_room(site, 200_000)
@@ -131,7 +137,7 @@ async def test_without_postgres_for_five_minutes_conversations_go_on_and_the_jou
         site.postgres.kill()
         for _ in range(seconds // 10):
             await asyncio.sleep(10)
-            await site.answers(town, [town.somebody_writes()], within_s=5)
+            await site.answers(town, [town.somebody_writes()])
         assert (await site.depths()).journal > seconds * PER_S
         assert watch.grown_mb < GROWN_MB_MAX
         await site.postgres.start()
@@ -143,7 +149,7 @@ async def test_a_full_disk_under_postgres_makes_the_journal_wait_and_loses_no_li
         owner = await asyncpg.connect(site.stores.postgres.owner)
         await owner.execute(FULL_DISK)
         await asyncio.sleep(2)
-        await site.answers(town, [town.somebody_writes()], within_s=5)
+        await site.answers(town, [town.somebody_writes()])
         assert (await site.depths()).journal > PER_S
         await owner.execute("DROP FUNCTION smarterbot.disk_is_full CASCADE")
         await owner.close()
@@ -179,6 +185,7 @@ async def test_while_the_store_hangs_a_flood_of_webhooks_is_refused_before_memor
         async with watched(site.webs) as watch:
             flood = asyncio.gather(*(flooding(web.port, n, statuses) for n in range(40)))
             await asyncio.sleep(FLOOD_S)
+            await until(lambda: is_flooded(statuses), what="a flood's answers")
             flood.cancel()
             await asyncio.gather(flood, return_exceptions=True)
         # What waits in its socket must not be heard afterwards: these people exist nowhere.
@@ -192,9 +199,13 @@ async def test_while_the_store_hangs_a_flood_of_webhooks_is_refused_before_memor
         assert web.has_logged("busy")
 
 
+async def is_flooded(statuses: Counter[int]) -> bool:
+    return statuses.total() > 100
+
+
 FLOOD_S = 3.0
 FLOOD_GROWN_MB_MAX = 256
-"""Some 80 MB of bodies, and what is made of them while they wait."""
+"""At most 32 MB of bodies, and several times that of what is made of them while they wait."""
 
 
 async def flooding(port: int, n: int, statuses: Counter[int]) -> None:
@@ -250,7 +261,8 @@ async def test_graph_answers_slowly_for_a_while() -> None:
 
 @pytest.mark.nightly
 async def test_a_storm_of_limits_passes() -> None:
-    async with installation() as site, under_load(site):
+    # Who is refused by each storm waits 4^4 s, as Meta wants it, and a quarter more.
+    async with installation() as site, under_load(site, within_s=400):
         for _ in range(5):
             site.faults(throughput=3, pair_limit=30)
             await asyncio.sleep(6)

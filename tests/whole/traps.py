@@ -169,10 +169,11 @@ async def _carry(near: Streams, dial: Callable[[], Awaitable[Streams]], talk: _T
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # At once: who ends this connection may not wait for us to come back from the pumps.
+        far_writer.transport.abort()
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
-        far_writer.transport.abort()
 
 
 async def _pump(

@@ -4,8 +4,8 @@
 -- KEYS  1 box  2 ready  3 journal  4 dead  5.. the ready key of each push
 -- ARGV  1 shift ms  2 lane  3 token  4 items consumed  5 why ('' = they are done)
 --       6 keep | drop | set  7 the state to set  8 wake, ms since the epoch (0 = none)
---       9 lease ms  10 most items to show of a taken lane  11 number of journal lines, then the lines,
---       then per push: lane, body, take (0 | 1)
+--       9 lease ms  10 most items to show of a taken lane  11 number of journal lines
+--       12 number of items that the holder saw, then the lines, then per push: lane, body, take (0 | 1)
 -- Answers stale, or {items left, {taken...}...}: the pushed lanes that are leased to the caller.
 
 local box, ready, lane, why = KEYS[1], KEYS[2], ARGV[2], ARGV[5]
@@ -20,7 +20,7 @@ local m = read(box, lane)
 if not m or m.token ~= tonumber(ARGV[3]) or used > m.tail - m.head then
   return 'stale'
 end
-if #ARGV - 11 - lines ~= 3 * (#KEYS - 4) then
+if #ARGV - 12 - lines ~= 3 * (#KEYS - 4) then
   return redis.error_reply('ERR commit: keys and pushes differ')
 end
 
@@ -53,6 +53,10 @@ if wake > 0 and (left == 0 or used == 0) then
 elseif left == 0 then
   due = nil
 end
+if left > 0 and tonumber(ARGV[12]) == 0 then
+  -- It came by time alone, and whatever lies there came meanwhile: that waits for no timer.
+  due = now
+end
 
 if left == 0 then
   gone[#gone + 1] = 'm:' .. lane
@@ -73,11 +77,11 @@ else
   redis.call('ZREM', ready, lane)
 end
 if lines > 0 then
-  redis.call('RPUSH', KEYS[3], unpack(ARGV, 12, 11 + lines))
+  redis.call('RPUSH', KEYS[3], unpack(ARGV, 13, 12 + lines))
 end
 
 local out = { left }
-local a = 12 + lines
+local a = 13 + lines
 for i = 5, #KEYS do
   local taken = append(box, KEYS[i], ARGV[a], ARGV[a + 1], now, ARGV[a + 2] == '1' and lease or 0, most)
   if taken then

@@ -1,18 +1,13 @@
 #!lua
--- Delivery statuses: one journal line for all, and a proof for each item that is still in its lane.
--- An item in doubt is woken by its proof. A status of a finished item costs one miss.
--- KEYS  1 box  2 ready  3 journal
--- ARGV  1 shift ms  2 line ('' = none), then per status: lane, number, k, proof
+-- Delivery statuses: a proof for each item that is still in its lane. An item in doubt is woken by its proof.
+-- KEYS  1 box  2 ready
+-- ARGV  1 shift ms, then per status: lane, number, k, proof
 -- Answers the number of proofs kept.
 
 local now = now_ms(ARGV[1])
 
-if ARGV[2] ~= '' then
-  redis.call('RPUSH', KEYS[3], ARGV[2])
-end
-
 local kept = 0
-for a = 3, #ARGV, 4 do
+for a = 2, #ARGV, 4 do
   local lane, k = ARGV[a], ARGV[a + 2]
   local item = redis.call('HGET', KEYS[1], 'i:' .. lane .. ':' .. k)
   if item and opened(item) == ARGV[a + 1] then

@@ -16,7 +16,8 @@ from random import Random
 from typing import Final
 
 from handlers.ports import Clock
-from handlers.whatsapp.emulator.mix import Mix, first_words
+from handlers.whatsapp.emulator.content import Text
+from handlers.whatsapp.emulator.mix import Mix
 from handlers.whatsapp.emulator.plan import FAIR, Outcome, Plan, Weather
 from handlers.whatsapp.emulator.server import Emulator, serving
 from handlers.whatsapp.emulator.tally import Latencies, Tally
@@ -91,10 +92,10 @@ class Load:
         async with serving(self.emulator, host=host, port=port, graph_only=True) as address:
             yield address
 
-    async def greet(self, *, within_s: float = GREET_S) -> Greeting:
+    async def greet(self, words: str, *, within_s: float = GREET_S) -> Greeting:
         """One person writes one message, before all others: does the bot answer at all?"""
         self._witness = greeted = _Greeted(self._number.id)
-        message = self.emulator.phones.write(self._number.id, self._join(), first_words())
+        message = self.emulator.phones.write(self._number.id, self._join(), Text(words))
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await greeted.over.wait()
@@ -125,7 +126,7 @@ class Load:
             # They read what comes: each answer has three statuses, as with Meta.
             self.emulator.phones.watch(self._number.id, person, watching=True)
             self._free.append(person)
-        mix, late = Mix(plan.parts, seed=self._seed), Latencies()
+        mix, late = Mix(plan.parts, seed=self._seed, words=plan.words), Latencies()
         began_s = time.perf_counter()
         for n in range(plan.messages):
             if n % AT_ONCE_MAX == 0:

@@ -36,6 +36,22 @@ USUAL: Final[Mapping[Kind, int]] = {
 _PLACE: Final = Place(-33.0425, -71.3733, "Villa Alemana")
 
 
+class Words(msgspec.Struct, frozen=True):
+    """What people write and tap; the usual ones lie in `mix.toml`."""
+
+    text: tuple[str, ...]
+    menu: tuple[str, ...]
+    captions: tuple[str, ...]
+    taps: frozenset[str]
+    """Options that may be tapped: the last part of their id."""
+
+
+@cache
+def usual_words() -> Words:
+    """What the customer conversation answers in every state."""
+    return msgspec.toml.decode(Path(__file__).with_name("mix.toml").read_bytes(), type=Words)
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """One thing that a person does."""
@@ -49,15 +65,16 @@ class Act:
 class Mix:
     """Draws what is done next."""
 
-    def __init__(self, parts: Mapping[Kind, int], *, seed: int) -> None:
+    def __init__(self, parts: Mapping[Kind, int], *, seed: int, words: Words | None = None) -> None:
         """`parts`: how often each kind is drawn, against the sum of all; at least one is positive."""
+        self._words = words or usual_words()
         self._kinds: list[Kind] = list(parts)
         self._parts = list(parts.values())
         self._dice = Random(seed)  # noqa: S311 - no secret hangs on it
 
     def draw(self, last: Message | None) -> Act:
         """What somebody does whom the bot said `last` to. Where nothing can be tapped they ask for the menu."""
-        words = _words()
+        words = self._words
         [kind] = self._dice.choices(self._kinds, self._parts)
         match kind:
             case "tap":
@@ -83,38 +100,18 @@ class Mix:
                 options += [
                     Tapped("button_reply", button.id, button.title)
                     for button in buttons
-                    if _may_tap(button.id)
+                    if self._may_tap(button.id)
                 ]
             case Menu(sections=sections):
                 options += [
                     Tapped("list_reply", row.id, row.title, row.description)
                     for section in sections
                     for row in section.rows
-                    if _may_tap(row.id)
+                    if self._may_tap(row.id)
                 ]
             case _:
                 pass
         return Act("tap", self._dice.choice(options), quotes=last.wamid) if options else None
 
-
-def first_words() -> Text:
-    """What somebody writes who only wants to see whether anybody answers."""
-    return Text(_words().text[0])
-
-
-def _may_tap(option: str) -> bool:
-    return option.rsplit(":", 1)[-1] in _words().taps
-
-
-class _Words(msgspec.Struct, frozen=True):
-    """`mix.toml`."""
-
-    text: tuple[str, ...]
-    menu: tuple[str, ...]
-    captions: tuple[str, ...]
-    taps: frozenset[str]
-
-
-@cache
-def _words() -> _Words:
-    return msgspec.toml.decode(Path(__file__).with_name("mix.toml").read_bytes(), type=_Words)
+    def _may_tap(self, option: str) -> bool:
+        return option.rsplit(":", 1)[-1] in self._words.taps

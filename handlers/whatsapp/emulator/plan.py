@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from handlers.whatsapp.emulator.mix import Kind
+from handlers.whatsapp.emulator.mix import Kind, Words, usual_words
 from handlers.whatsapp.emulator.tally import Count, Latency
 
 
@@ -19,6 +19,7 @@ class Plan:
     """Messages a second, of all people together."""
     parts: Mapping[Kind, int]
     """See `Mix`."""
+    words: Words = field(default_factory=usual_words)
     ramp_s: float = 0.0
     """For so long the rate grows evenly from nothing."""
     wait_s: float = 30.0

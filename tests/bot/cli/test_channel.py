@@ -108,6 +108,44 @@ def test_a_running_server_is_told(smarterbot: Command, bakery: str, valkey_url: 
     assert "106540352242922" in asyncio.run(snapshot())
 
 
+def test_a_number_sends_as_fast_as_meta_lets_it(smarterbot: Command, bakery: str) -> None:
+    usual = smarterbot(*words(bakery), "--json").json["id"]
+    upgraded = words(bakery, phone_number_id="106540352242923", throughput="1000")
+    fast = smarterbot(*upgraded, "--json").json["id"]
+
+    assert throughputs(smarterbot) == {usual: 80, fast: 1000}
+
+    rehearsed = smarterbot("channel", "set", usual, "--throughput", "250", "--dry-run")
+    assert throughputs(smarterbot)[usual] == 80
+
+    changed = smarterbot("channel", "set", usual, "--throughput", "250")
+    assert throughputs(smarterbot) == {usual: 250, fast: 1000}
+    assert (rehearsed.code, changed.code) == (0, 0)
+
+
+def throughputs(smarterbot: Command) -> dict[str, int]:
+    """By channel; 80 is not told."""
+    found = [each["channel"] for each in smarterbot("channel", "list", "--json").json]
+    return {channel["id"]: channel.get("throughput", 80) for channel in found}
+
+
+@pytest.mark.parametrize("throughput", ["0", "1001"])
+def test_no_number_is_set_to_what_meta_never_allows(smarterbot: Command, throughput: str) -> None:
+    answer = smarterbot("channel", "set", str(uuid4()), "--throughput", throughput)
+
+    assert answer.code == 2
+    assert answer.error.startswith("error: --throughput: ")
+
+
+def test_a_number_that_nobody_has_is_not_set(smarterbot: Command) -> None:
+    answer = smarterbot("channel", "set", str(uuid4()), "--throughput", "250")
+
+    assert (answer.code, answer.error) == (
+        1,
+        "error: there is no channel with this id: smarterbot channel list\n",
+    )
+
+
 def test_a_number_that_is_taken_is_refused(smarterbot: Command, bakery: str) -> None:
     smarterbot(*words(bakery))
 
@@ -140,6 +178,8 @@ def test_a_number_needs_a_firm(smarterbot: Command, dry_run: list[str]) -> None:
         pytest.param({"waba_id": ""}, "--waba-id", id="no-waba"),
         pytest.param({"portfolio_id": "x"}, "--portfolio-id", id="portfolio"),
         pytest.param({"display_phone": " "}, "--display-phone", id="no-phone"),
+        pytest.param({"throughput": "0"}, "--throughput", id="never-sends"),
+        pytest.param({"throughput": "1001"}, "--throughput", id="faster-than-meta-allows"),
     ],
 )
 def test_a_wrong_value_names_its_field(

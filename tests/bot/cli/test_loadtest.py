@@ -1,9 +1,12 @@
 """`smarterbot loadtest`: what cannot be is refused with the mend, and a newcomer's first run just works."""
 
+from pathlib import Path
+
 import pytest
 
 from bot.cli.loadtest import read_faults, read_mix
 from bot.cli.output import FieldError
+from handlers.whatsapp.emulator.mix import usual_words
 from handlers.whatsapp.emulator.plan import Weather
 from tests.bot.cli.conftest import Command
 
@@ -14,7 +17,10 @@ HOOK = "http://127.0.0.1:8000/webhooks/whatsapp"
 
 
 def test_a_mix_names_its_parts() -> None:
-    assert read_mix("text=70, menu=10,tap=0") == {"text": 70, "menu": 10, "tap": 0}
+    parts, words = read_mix("text=70, menu=10,tap=0")
+
+    assert parts == {"text": 70, "menu": 10, "tap": 0}
+    assert words == usual_words()
 
 
 @pytest.mark.parametrize(
@@ -34,6 +40,59 @@ def test_a_wrong_mix_is_refused_with_the_mend(mix: str, problem: str) -> None:
         read_mix(mix)
 
     assert str(error.value).startswith(problem)
+
+
+def test_a_mix_of_ones_own_lies_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "bakery.toml"
+    file.write_text(
+        'text = ["¿tienen torta de mil hojas?"]\ntaps = ["order"]\n[parts]\ntext = 90\ntap = 10\n'
+    )
+
+    parts, words = read_mix(str(file))
+
+    assert parts == {"text": 90, "tap": 10}
+    assert words.text == ("¿tienen torta de mil hojas?",)
+    assert words.taps == {"order"}
+    assert words.menu == usual_words().menu
+
+
+def test_the_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+    _, _, rest = (Path(__file__).parents[3] / "README.md").read_text().partition("```toml\n")
+    file = tmp_path / "readme.toml"
+    file.write_text(rest.partition("```")[0])
+
+    parts, words = read_mix(str(file))
+
+    assert sum(parts.values()) == 100
+    assert words.text != usual_words().text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param("text = 1", "text: Expected `array`, got `int`", id="no-list"),
+        pytest.param('text = ["hola", 2]', "text[1]: Expected `str`, got `int`", id="no-text"),
+        pytest.param('menu = [""]', "menu[0]: Expected `str` of length >= 1", id="empty-text"),
+        pytest.param('texts = ["hola"]', "the file: Object contains unknown field `texts`", id="unknown-field"),
+        pytest.param("[parts]\ntalk = 1", "parts: talk is no kind: text, menu, tap", id="unknown-kind"),
+        pytest.param("[parts]\ntext = -1", "parts: text: a number of parts is expected", id="negative"),
+        pytest.param('[parts]\ntext = "all"', "parts[...]: Expected `int`, got `str`", id="no-number"),
+        pytest.param("[parts]\ntext = 0", "parts: nothing would be written", id="nothing"),
+        pytest.param("text = [", "is no TOML: ", id="no-toml"),
+        pytest.param(None, "cannot be read: No such file or directory", id="no-file"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused_with_its_field(
+    tmp_path: Path, text: str | None, problem: str
+) -> None:
+    file = tmp_path / "mix.toml"
+    if text is not None:
+        file.write_text(text)
+
+    with pytest.raises(FieldError) as error:
+        read_mix(str(file))
+
+    assert str(error.value).startswith(f"--mix: {file}: {problem}")
 
 
 def test_faults_are_shares_and_amounts() -> None:
@@ -118,11 +177,12 @@ def test_a_dry_run_tells_the_load_and_does_nothing(
 # ------------------------------------------------------------------ a whole run
 
 
-WEATHER = "duplicates=10%,rebatch=10%,reorder=10%,lose-first=5%,drop-status=5%,500=5%,batch=3,slow-graph=20ms"
+WEATHER = "duplicates=10%,rebatch=10%,reorder=10%,lose-first=5%,drop-status=5%,500=1%,batch=3,slow-graph=20ms"
 
 
 def test_a_newcomers_run_tests_a_server_of_its_own_in_bad_weather(storeless: Command) -> None:
-    load = ("--rate", "40", "--messages", "30", "--faults", WEATHER, "--seed", "3")
+    few = ("--rate", "80", "--throughput", "200", "--messages", "30")
+    load = (*few, "--faults", WEATHER, "--seed", "3")
 
     # Faster than the flow's own pause is asked for, so that there is one thing to complain about.
     answer = storeless("loadtest", *load, "--p99", "1000")

@@ -320,6 +320,52 @@ async def test_a_phone_that_changes_hands_keeps_its_history(
     assert found == [(CONTACT, False), (OTHER_CONTACT, True)]
 
 
+async def test_a_phone_that_comes_back_within_one_batch_is_known_of_both(
+    wire: Wire, journal: Journal, eyes: Eyes
+) -> None:
+    phone = Sender(wa_id="56961234567")
+    hers = replace(TURN, sender=phone)
+    his = replace(
+        hers, contact=OTHER_CONTACT, conversation=OTHER_CONVERSATION, at=TURN.at + 5000, heard=()
+    )
+    hers_again = replace(hers, turn=2, at=TURN.at + 9000, heard=(), said=())
+    await write(wire, hers, replace(his, said=()), hers_again)
+
+    await journal.drain_once()
+
+    assert await eyes.rows(
+        "SELECT contact_id::text, valid_to IS NULL FROM smarterbot.contact_addresses ORDER BY valid_from"
+    ) == [(CONTACT, False), (OTHER_CONTACT, False), (CONTACT, True)]
+
+
+async def test_an_older_turn_does_not_bring_an_old_name_back(
+    wire: Wire, journal: Journal, eyes: Eyes
+) -> None:
+    renamed = replace(
+        TURN, turn=2, at=TURN.at + 5000, sender=Sender(bsuid="CL.1", name="Rosa María"), said=()
+    )
+    for record in (renamed, TURN):
+        await write(wire, record)
+        await journal.drain_once()
+
+    assert await eyes.rows("SELECT name, created_at FROM smarterbot.contacts") == [
+        ("Rosa María", datetime.fromtimestamp(TURN.at / 1000, UTC))
+    ]
+
+
+async def test_a_message_that_was_set_aside_still_counts_as_the_last_one(
+    wire: Wire, journal: Journal, eyes: Eyes
+) -> None:
+    message = replace(TURN.heard[0], id=Wamid("wamid.in2"), at=AT_S + 60)
+    for record in (TURN, replace(TURN, turn=-1, heard=(message,), said=(), failed="tries")):
+        await write(wire, record)
+        await journal.drain_once()
+
+    assert await eyes.rows("SELECT turn, last_in FROM smarterbot.conversations") == [
+        (1, datetime.fromtimestamp(AT_S + 60, UTC))
+    ]
+
+
 async def test_signs_that_postgresql_cannot_keep_are_replaced(
     wire: Wire, journal: Journal, eyes: Eyes
 ) -> None:

@@ -347,14 +347,16 @@ class LanesMachine(RuleBasedStateMachine):
         lane.tries = 0 if used or not lane.items else lane.tries - 1
         if state is not None:
             lane.state = state or None
-        if wake and (not used or not lane.items):
+        # Whoever saw nothing knows nothing of what came meanwhile.
+        waits = wake and not used and taken.items
+        if waits or (wake and not lane.items):
             lane.due = Moment(wake_ms, wake_ms)
         else:
             lane.due = at if lane.items else None
         self.journal += lines
         self.written += lines
         assert committed.left == len(lane.items)
-        if committed.left and not (wake and not used):
+        if committed.left and not waits:
             self.stands_behind(taken.lane, at)
         self.pushed(push, committed, at)
 
@@ -402,7 +404,7 @@ class LanesMachine(RuleBasedStateMachine):
         )
 
         lane = self.lanes[name]
-        assert kept == (body in lane.items and item not in self.outlived)
+        assert kept == [0] * (body in lane.items and item not in self.outlived)
         self.journal.append(line)
         self.written.append(line)
         if kept:

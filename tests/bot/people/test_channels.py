@@ -7,8 +7,10 @@ from bot.people.channels import (
     SealedChannel,
     add_channel,
     list_channels,
+    open_form_key,
     open_token,
     reseal_secrets,
+    set_form_key,
     set_token,
 )
 from bot.people.errors import TakenError, UnknownError
@@ -84,3 +86,21 @@ async def test_tokens_are_sealed_anew_when_the_key_changes(bakery: Database) -> 
     (found,) = await list_channels(bakery)
     assert changed == [1, 0]
     assert open_token(SecretBox((new,)), found) == "EAAG-bakery"
+
+
+async def test_form_keys_are_sealed_anew_too_and_open_for_their_own_channel_alone(
+    bakery: Database,
+) -> None:
+    new, old = Key(id="k2", secret=bytes(32)), Key(id="k1", secret=bytes(range(32)))
+    tenant = BAKERY_CHANNEL.tenant
+    await set_form_key(bakery, SecretBox((old,)), BAKERY_CHANNEL.id, "a key", tenant=tenant)
+    with pytest.raises(UnknownError):
+        await set_form_key(bakery, SecretBox((old,)), OTHER_ID, "a key", tenant=tenant)
+
+    await reseal_secrets(bakery, SecretBox((new, old)))
+
+    (found,) = await list_channels(bakery)
+    assert open_form_key(SecretBox((new,)), found) == "a key"
+    moved = replace(BAKERY_CHANNEL, id=OTHER_ID)
+    with pytest.raises(SealError):
+        open_form_key(SecretBox((new,)), SealedChannel(moved, "", found.form_key))

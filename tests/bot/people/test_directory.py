@@ -1,13 +1,15 @@
 """The directory answers from memory, learns of changes through the store, and starts without PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
 
 from bot.embedded.postgres import PostgresUrls
 from bot.lanes import StoreLostError, Wire
-from bot.people.channels import add_channel, set_token
+from bot.people.channels import add_channel, set_form_key, set_token
 from bot.people.directory import KEY, Directory, publish_directory
 from bot.people.errors import DirectoryError
 from bot.people.tenants import change_settings
@@ -48,6 +50,30 @@ async def test_what_it_does_not_know_is_nothing(directory: Directory) -> None:
     assert directory.channel_by_number("404") is None
     assert directory.channel(SECOND.id) is None
     assert directory.token(SECOND.id) == ""
+
+
+async def test_the_keys_of_forms_are_known_by_channel_and_the_numbers_of_an_account_by_each_other(
+    directory: Directory, bakery: Database, wire: Wire, box: SecretBox
+) -> None:
+    elsewhere = replace(
+        SECOND,
+        id=ChannelId("1c9c8b6d-7b4e-4c1f-8d20-3e4f5a6b7c8e"),
+        phone_number_id="3",
+        waba_id="9",
+    )
+    for channel in (SECOND, elsewhere):
+        await add_channel(bakery, box, channel, token="EAAG-two")
+    await set_form_key(bakery, box, SECOND.id, "a key", tenant=SECOND.tenant)
+    await publish_directory(bakery, wire, box)
+    await directory.check()
+
+    assert directory.siblings(SECOND) == [SECOND, BAKERY_CHANNEL]
+    assert directory.siblings(elsewhere) == [elsewhere]
+    keys = [directory.form_keys(c.id) for c in (BAKERY_CHANNEL, SECOND, elsewhere)]
+    assert keys == ["", "a key", ""]
+    kept = await wire.call("HGET", KEY, "snapshot")
+    assert isinstance(kept, bytes)
+    assert b"a key" not in kept
 
 
 async def test_a_process_starts_while_postgresql_is_down(
@@ -118,6 +144,40 @@ async def test_a_number_that_stays_unknown_is_not_looked_up_again(
     await directory.check()
 
     assert await wire.call("HGET", KEY, "pepper") == b"marked"
+
+
+async def test_whoever_looks_again_finds_what_was_published_before(
+    bakery: Database, directory: Directory, wire: Wire, box: SecretBox
+) -> None:
+    async with reading(directory):
+        for number in ("2", "3", "4"):
+            channel = replace(
+                SECOND, id=ChannelId(f"{number}{SECOND.id[1:]}"), phone_number_id=number
+            )
+            await add_channel(bakery, box, channel, token="")
+            await publish_directory(bakery, wire, box)
+
+            assert await asyncio.gather(*(directory.look_again() for _ in range(3))) == [True] * 3
+            assert directory.channel_by_number(number) == channel
+
+
+async def test_whoever_looks_again_learns_that_the_store_is_away(
+    directory: Directory, wire: Wire
+) -> None:
+    await wire.close()
+
+    async with reading(directory):
+        assert not await directory.look_again()
+
+
+@asynccontextmanager
+async def reading(directory: Directory) -> AsyncIterator[None]:
+    """It reads by itself, as in a running server."""
+    task = asyncio.create_task(directory.run())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def test_a_store_that_was_emptied_is_filled_again(directory: Directory, wire: Wire) -> None:

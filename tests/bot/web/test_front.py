@@ -1,6 +1,8 @@
 """The short way in: the same answers as aiohttp's, whatever the bytes come like, and a bound on everything."""
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -304,6 +306,25 @@ async def test_who_says_nothing_is_closed(here: Site, monkeypatch: pytest.Monkey
 
     async with connected(here.port) as (reader, _):
         assert await idle_end(reader) == b""
+
+
+async def test_what_was_handed_over_is_held_by_nobody_else(here: Site) -> None:
+    """Nor until the garbage collector comes by, which is late under a flood of large bodies."""
+    body = b"x" * 200_000
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(40):
+            assert status_of(await here.talk(request(body))) == 200
+            here.hook.heard.clear()
+            here.hook.by_aiohttp.clear()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert held < 10 * len(body)
 
 
 async def test_the_idlest_makes_room_for_the_next(free_port: int) -> None:

@@ -21,9 +21,13 @@ TOKEN = "EAAG-token"
 
 
 class Phonebook:
-    """A directory of one channel."""
+    """A directory of one channel, and of those that were added and not yet heard of."""
 
     def __init__(self) -> None:
+        self.added: list[Channel] = []
+        """Known after the next look."""
+        self.readable = True
+        self.looks = 0
         self.channels = {
             CHANNEL: Channel(
                 id=CHANNEL,
@@ -40,6 +44,13 @@ class Phonebook:
         found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
         return found[0] if found else None
 
+    async def look_again(self) -> bool:
+        self.looks += 1
+        if self.readable:
+            self.channels |= {channel.id: channel for channel in self.added}
+            self.tokens |= {channel.id: TOKEN for channel in self.added}
+        return self.readable
+
     def channel(self, channel: ChannelId) -> Channel | None:
         return self.channels.get(channel)
 
@@ -48,6 +59,9 @@ class Phonebook:
 
     def token(self, channel: ChannelId) -> str:
         return self.tokens.get(channel, "")
+
+    def siblings(self, channel: Channel) -> list[Channel]:
+        return [channel, *(other for other in self.channels.values() if other.id != channel.id)]
 
     def form_keys(self, channel: ChannelId) -> str:
         return self.keys.get(channel, "")

@@ -36,7 +36,7 @@ def answer(token: object, *, at: int = WROTE) -> Heard:
 def test_the_answer_comes_back_with_the_questions_own_token() -> None:
     heard, conversation = TOKENS.opened(OURS, answer(sealed()))
 
-    assert json.loads(heard.form) == {"name": "Ana", "flow_token": "12:shop.sign_up:form"}
+    assert json.loads(bytes(heard.form)) == {"name": "Ana", "flow_token": "12:shop.sign_up:form"}
     assert conversation == "conv"
 
 

@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot.people.tickets import Tickets
 from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Ctx
 from flows.dialog.screens import Close, Screens, Show, Turned
-from flows.values.ids import ContactId, ConversationId
+from flows.values.ids import ChannelId, ContactId, ConversationId
 from handlers.ports import Channel, FormTicket
 from handlers.whatsapp.form_cipher import CipherError, Envelope, FormKey, FormKeys
 from handlers.whatsapp.forms import Forms
@@ -73,9 +74,12 @@ class Phone:
 
 
 class Desk:
-    def __init__(self, client: Client, phone: Phone, clock: Watch, counts: Counts) -> None:
+    def __init__(
+        self, client: Client, phone: Phone, clock: Watch, counts: Counts, book: Phonebook
+    ) -> None:
         self.client, self.phone, self.clock, self.counts = client, phone, clock, counts
-        self.channel: Channel = Phonebook().channels[CHANNEL]
+        self.book = book
+        self.channel: Channel = book.channels[CHANNEL]
 
     async def post(
         self, body: bytes, *, signature: str | None = None, channel: str = CHANNEL
@@ -113,7 +117,7 @@ async def desk() -> AsyncIterator[Desk]:
     app = web.Application()
     app.add_routes(forms.routes())
     async with TestClient(TestServer(app)) as client:
-        yield Desk(client, Phone(), clock, counts)
+        yield Desk(client, Phone(), clock, counts, book)
 
 
 async def test_metas_health_check_is_answered(desk: Desk) -> None:
@@ -203,6 +207,19 @@ async def test_an_envelope_for_another_key_makes_the_client_fetch_ours(desk: Des
     body = json.dumps(Phone(OTHER_KEY.public_pem()).envelope({"action": "ping"})).encode()
 
     assert await desk.post(body) == (421, "")
+
+
+async def test_a_form_serves_all_numbers_of_its_account(desk: Desk) -> None:
+    other = replace(desk.channel, id=ChannelId("other"), phone_number_id="7")
+    desk.book.channels[other.id] = other
+    desk.book.keys[other.id] = OTHER_KEY.private_pem()
+    desk.phone = Phone(OTHER_KEY.public_pem())
+
+    # It is asked for at the address of the number that it was pushed with, and its ticket is the other one's.
+    theirs = await desk.ask("INIT", flow_token=TICKETS.seal(other, TICKET))
+    ours = await desk.ask("INIT", flow_token=TICKETS.seal(desk.channel, TICKET))
+
+    assert (theirs[0], ours[0]) == (200, 427)
 
 
 async def test_a_number_that_is_not_ours_is_not_there(desk: Desk) -> None:

@@ -71,6 +71,17 @@ def test_requests_that_fail_together_are_one_failure() -> None:
     assert wait(pauses, 1_000) == 0
 
 
+def test_of_several_refusals_the_longest_rest_counts() -> None:
+    pauses = Pauses()
+    begin(pauses, 0, rest_ms=2_000)
+
+    assert begin(pauses, 1_000, rest_ms=60_000) == 60_000
+    assert begin(pauses, 2_000, rest_ms=2_000) == 0
+
+    assert wait(pauses, 60_999) == 1
+    assert wait(pauses, 61_000) == 0
+
+
 def test_a_late_success_does_not_end_the_rest() -> None:
     pauses = Pauses()
     begin(pauses, 0)

@@ -459,6 +459,13 @@ async def test_without_channel_or_token_the_outbox_is_kept(desk: Desk, missing: 
     ]
 
 
+async def test_a_number_that_was_just_added_sends_at_once(desk: Desk) -> None:
+    """Another process has heard a message for it, and this one had not read of it yet."""
+    desk.phonebook.added = [desk.phonebook.channels.pop(CHANNEL)]
+
+    assert await desk.sends() == sent()
+
+
 # ------------------------------------------------------------------ faults
 
 

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, TCPConnector, web
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec import structs
 from structlog.testing import capture_logs
 
-from flows.values.ids import Wamid
+from flows.values.ids import ChannelId, Wamid
 from handlers.journal import StatusSeen
 from handlers.whatsapp.webhook import (
     BODY_BYTES_MAX,
@@ -32,10 +33,11 @@ from tests.handlers.whatsapp.bodies import (
     value,
     webhook,
 )
-from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook, form_tokens
+from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Counts, Ear, Phonebook, form_tokens
 
 VERIFY_TOKEN = "a-verify-token"
 OLD_SECRET = "the-secret-before"
+NEW = ChannelId("1a0c7a2e-0000-4000-8000-000000000009")
 
 Client = TestClient[web.Request, web.Application]
 
@@ -51,11 +53,16 @@ def counts() -> Counts:
 
 
 @pytest.fixture
-async def client(ear: Ear, counts: Counts) -> AsyncIterator[Client]:
+def phonebook() -> Phonebook:
+    return Phonebook()
+
+
+@pytest.fixture
+async def client(ear: Ear, counts: Counts, phonebook: Phonebook) -> AsyncIterator[Client]:
     hook = WhatsAppWebhook(
         app_secrets=[SECRET, OLD_SECRET],
         verify_token=VERIFY_TOKEN,
-        directory=Phonebook(),
+        directory=phonebook,
         intake=ear,
         forms=form_tokens(Phonebook()),
         meter=counts,
@@ -127,6 +134,62 @@ async def test_what_is_too_much_at_once_is_refused_and_may_come_again(
     assert await post(client, body) == 200
 
 
+async def test_what_there_is_no_room_for_is_refused_before_it_is_read(
+    client: Client, ear: Ear
+) -> None:
+    body = webhook(messages=[message(id=f"m{n}", text={"body": "x" * 4_000}) for n in range(200)])
+    ear.answers.clear()
+    fit = HEARING_BYTES_MAX // len(body)
+    waiting = [asyncio.create_task(post(client, body)) for _ in range(fit)]
+    await until(lambda: ear.waiting == fit)
+
+    assert await announce(client, len(body)) == 503
+    assert ear.away == 1
+
+    ear.answers.set()
+    assert await asyncio.gather(*waiting) == [200] * fit
+
+
+async def test_the_largest_webhooks_are_all_taken_one_after_the_other(
+    client: Client, ear: Ear
+) -> None:
+    for n in range(12):
+        text = {"body": "x" * 2_700}
+        body = webhook(messages=[message(id=f"m{n}-{k}", text=text) for k in range(1_000)])
+        assert BODY_BYTES_MAX * 0.9 < len(body) <= BODY_BYTES_MAX
+        headers = {"X-Hub-Signature-256": signed(body)}
+        async with client.post(PATH, data=io.BytesIO(body), headers=headers) as response:
+            assert response.status == 200
+
+    assert len(ear.messages) == 12_000
+
+
+async def test_announcements_alone_take_no_room(client: Client) -> None:
+    """Who says nothing more keeps nobody out."""
+    silent = [
+        asyncio.create_task(announce(client, BODY_BYTES_MAX))
+        for _ in range(2 * READING_BYTES_MAX // BODY_BYTES_MAX)
+    ]
+    await asyncio.sleep(0.1)
+
+    assert not any(task.done() for task in silent)
+    assert await post(client, BODY + b" " * 900_000) == 200
+    for task in silent:
+        task.cancel()
+
+
+async def announce(client: Client, length: int) -> int:
+    """The answer to a head whose body does not come."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    try:
+        writer.write(
+            b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (PATH.encode(), length)
+        )
+        return int((await asyncio.wait_for(reader.readline(), 5)).split()[1])
+    finally:
+        writer.transport.abort()
+
+
 async def test_bodies_that_come_in_slowly_take_a_bounded_room(client: Client) -> None:
     part = b"x" * 2**20
     bodies = READING_BYTES_MAX // (2 * len(part))
@@ -173,6 +236,43 @@ async def test_an_unknown_number_is_counted_and_harms_nobody(
 
     assert list(ear.messages) == ["m2"]
     assert counts.counted["whatsapp_unknown_number", ""] == 1
+
+
+async def test_a_number_that_was_just_added_is_heard(
+    client: Client, ear: Ear, counts: Counts, phonebook: Phonebook
+) -> None:
+    phonebook.added.append(
+        structs.replace(phonebook.channels[CHANNEL], id=NEW, phone_number_id="999")
+    )
+    body = envelope(
+        entry(
+            change(value(messages=[message()], number="999")),
+            change(value(statuses=[status()], number="999")),
+        )
+    )
+
+    assert await post(client, body) == 200
+
+    assert [arrival.channel.id for arrival in ear.messages.values()] == [NEW]
+    assert len(ear.statuses) == 1
+    assert counts.counted["whatsapp_unknown_number", ""] == 0
+
+
+async def test_an_unknown_number_is_not_passed_over_while_nobody_can_tell_whether_it_was_added(
+    client: Client, ear: Ear, counts: Counts, phonebook: Phonebook
+) -> None:
+    phonebook.readable = False
+    body = envelope(entry(change(value(messages=[message()], number="999"))))
+
+    assert await post(client, body) == 503
+
+    assert (ear.calls, ear.away) == (0, 1)
+    assert counts.counted["whatsapp_webhook_refused", "unknown_number"] == 1
+
+
+async def test_a_known_number_waits_for_no_directory(client: Client, phonebook: Phonebook) -> None:
+    assert await post(client, webhook(messages=[message()])) == 200
+    assert phonebook.looks == 0
 
 
 async def test_other_fields_are_counted(client: Client, ear: Ear, counts: Counts) -> None:

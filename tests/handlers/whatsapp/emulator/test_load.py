@@ -244,7 +244,7 @@ async def test_a_greeting_tells_whether_anybody_answers() -> None:
 async def test_a_greeting_is_no_part_of_the_figures() -> None:
     bot = Bot(answer)
     async with bot.at_work() as url, at_work(url) as (load, bot.graph):
-        await load.greet()
+        await load.greet("hola")
         outcome = await load.run(PLAN, stop=asyncio.Event(), hurry=asyncio.Event())
 
     assert outcome.count.sent == outcome.count.replies == PLAN.messages
@@ -264,7 +264,7 @@ async def test_only_the_graph_api_is_served() -> None:
 
 async def greeted(bot: Bot) -> Greeting:
     async with bot.at_work() as url, at_work(url) as (load, bot.graph):
-        return await load.greet(within_s=0.3)
+        return await load.greet("hola", within_s=0.3)
 
 
 # ------------------------------------------------------------------ the pace

@@ -12,9 +12,19 @@ from flows.dialog.ctx import Ctx, Firm
 from flows.values.ids import ContactId, ItemId, TenantId, Wamid
 from handlers.whatsapp import payload
 from handlers.whatsapp.codec import parse
-from handlers.whatsapp.emulator.content import Button, Buttons, Menu, Row, Said, Section, Tapped
+from handlers.whatsapp.emulator.content import (
+    Button,
+    Buttons,
+    Menu,
+    Picture,
+    Row,
+    Said,
+    Section,
+    Tapped,
+    Text,
+)
 from handlers.whatsapp.emulator.media import Media
-from handlers.whatsapp.emulator.mix import USUAL, Kind, Mix
+from handlers.whatsapp.emulator.mix import USUAL, Kind, Mix, Words
 from handlers.whatsapp.emulator.sends import read_request
 from handlers.whatsapp.emulator.updates import envelope, heard
 from handlers.whatsapp.emulator.world import Message, Person, PersonId, Send
@@ -65,6 +75,25 @@ def test_the_same_seed_is_the_same_load() -> None:
     acts = [[mix.draw(None) for _ in range(50)] for mix in (one, same, other)]
 
     assert acts[0] == acts[1] != acts[2]
+
+
+def test_words_of_ones_own_are_written_and_tapped() -> None:
+    own = Words(
+        text=("¿tienen torta?",), menu=("carta",), captions=("así",), taps=frozenset({"order"})
+    )
+    said = message(
+        Buttons(
+            "¿Algo más?",
+            (Button("1:own.shop:order", "Pedir"), Button("1:own.shop:hours", "Horario")),
+        )
+    )
+    mix = Mix({"text": 1, "menu": 1, "media": 1, "tap": 1}, seed=1, words=own)
+
+    drawn = {mix.draw(said).content for _ in range(100)}
+
+    assert drawn == {
+        Text("¿tienen torta?"), Text("carta"), Picture("así"), Tapped("button_reply", "1:own.shop:order", "Pedir")
+    }  # fmt: skip
 
 
 def test_only_what_leads_to_no_person_is_tapped() -> None:
