@@ -261,8 +261,7 @@ class _Run:
             self._give_up(proposed.id, fault)
             if not consents:
                 return
-        number = self.now.turn + 1
-        self.now = replace(self.now, sender=sender, turn=number)
+        self.now = replace(self.now, sender=sender, turn=self.now.turn + 1)
         if not fault:
             said = self._say_proposed(proposed)
         self.records.append(
@@ -271,7 +270,7 @@ class _Run:
                 channel=self.now.channel,
                 contact=self.now.contact,
                 conversation=self.id,
-                turn=number,
+                turn=self.now.turn,
                 at=self.now_ms,
                 # Addresses that the person never wrote from are known from here alone.
                 sender=sender if known == Sender() else None,
