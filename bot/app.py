@@ -14,18 +14,26 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from bot.api.once import Once
+from bot.api.openapi import document
+from bot.api.operations import Operations
+from bot.api.reading import Reader
+from bot.api.server import ApiRoutes
 from bot.billing.budget import Budget
 from bot.billing.cards import read_cards
 from bot.billing.reckoning import ROTA_S, Reckoning
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, running_stores
+from bot.engine.campaigns import KIND as CAMPAIGN_KIND
+from bot.engine.campaigns import Campaigns
 from bot.engine.care import LaneCare
 from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
 from bot.engine.journal import PARTS as JOURNAL_PARTS
 from bot.engine.journal import Journal
 from bot.engine.limits import Limits
+from bot.engine.proposals import Proposals
 from bot.engine.recall import Recaller
 from bot.engine.rota import Rota
 from bot.engine.runner import Carrier, Runner
@@ -158,6 +166,8 @@ async def running(
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
         journal = Journal(lanes, database)
+        limits = Limits(wire, clock=clock)
+        proposals = Proposals(lanes, bell, addresses)
         library = Library(
             database,
             open_blobs(settings.media_url, settings.data / "media"),
@@ -198,7 +208,7 @@ async def running(
             graph,
             directory=directory,
             standings=Standings(lanes),
-            limits=Limits(wire, clock=clock),
+            limits=limits,
             budget=budget,
             intake=health_of_intake,
             care=care,
@@ -252,6 +262,18 @@ async def running(
             )
             for handler in (*handlers, caretaker):
                 carriers[handler.kind] = Service(lanes, handler, clock=clock, metrics=metrics)
+            carriers[CAMPAIGN_KIND] = Campaigns(
+                lanes,
+                database,
+                proposals,
+                directory=directory,
+                limits=limits,
+                clock=clock,
+                metrics=metrics,
+                budget=budget,
+                price_of=budget.price,
+                is_held=directory.is_held,
+            )
 
         # ------------------------------------------------------- the web
         health = Health(
@@ -295,6 +317,25 @@ async def running(
                 meter=metrics,
             )
             app.add_routes([*webhook.routes(), *forms.routes()])
+            operations = Operations(
+                reader=Reader(directory, database, book.texts, clock),
+                once=Once(wire),
+                proposals=proposals,
+                lanes=lanes,
+                bell=bell,
+                database=database,
+                clock=clock,
+                price_of=budget.price,
+            ).table()
+            api = ApiRoutes(
+                operations,
+                directory=directory,
+                limits=limits,
+                clock=clock,
+                metrics=metrics,
+                document=document(operations),
+            )
+            app.add_routes(api.routes())
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
             extend(app, clock)

@@ -6,7 +6,8 @@ from typing import Any, Final
 from flows.customer.customer import customer
 from flows.dialog.advance import Book
 from flows.dialog.flow import Flow
-from flows.dialog.texts import Texts
+from flows.dialog.texts import TextError, Texts
+from flows.intents import texts_missing
 from flows.onboarding.firm import firm
 
 LOCALES: Final = Path(__file__).parent.parent / "locales"
@@ -18,5 +19,12 @@ def product_flows() -> tuple[Flow[Any, Any], ...]:
 
 
 def product_book() -> Book:
-    """The flows with their texts: reads the compiled catalogues, once, at start-up."""
-    return Book(product_flows(), Texts.load(LOCALES))
+    """The flows with their texts: reads the compiled catalogues, once, at start-up.
+
+    Raises:
+        TextError: a text is missing, of the flows or of what firms say on their own initiative.
+    """
+    texts = Texts.load(LOCALES)
+    if missing := texts_missing(texts):
+        raise TextError(f"texts are missing: {', '.join(missing)}")
+    return Book(product_flows(), texts)

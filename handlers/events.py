@@ -1,9 +1,12 @@
 """What lies in a conversation's lane: things that happened to it."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from flows.dialog.events import FileLost, Heard, Result
-from flows.values.ids import ChannelId, ContactId, ItemId, TenantId, Wamid
+from flows.intents import AnyIntent
+from flows.values.ids import ChannelId, ContactId, ItemId, MessageId, TenantId, Wamid
 from handlers.actions import Say
 
 
@@ -56,5 +59,42 @@ class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
     """Its template went in its place: nothing is left to say."""
 
 
-Event = Arrived | Answered | Refused | FileLost
+class Cap(Struct, frozen=True, array_like=True):
+    """How much bulk one person may get."""
+
+    messages: int
+    days: int
+
+
+class Permission(Struct, frozen=True):
+    """What the person allowed the firm elsewhere, as the firm says, who must be able to prove it."""
+
+    purpose: Literal["notices", "marketing"]
+    evidence: str
+    """Where and how they did."""
+
+
+class Proposed(Struct, frozen=True, omit_defaults=True, tag="proposed"):
+    """The firm's own system wants something said to the person."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    id: MessageId
+    """Becomes the message's reference (`Say.ref`)."""
+    intent: AnyIntent
+    expires: int
+    """Of no use from this moment on, ms since the epoch."""
+    sender: Sender = Sender()
+    """Addresses of the person, for a conversation that has none yet."""
+    locale: str = ""
+    """Language to say it in, unless the person chose one; empty for the firm's."""
+    waits: bool = False
+    """Say it once the person writes, rather than as a template."""
+    permission: Permission | None = None
+    cap: Cap | None = None
+    """Of a campaign's message; None for one that was asked for by itself."""
+
+
+Event = Arrived | Answered | Refused | Proposed | FileLost
 """Tagged by msgspec: one JSON object each."""

@@ -10,8 +10,18 @@ from msgspec import Struct
 
 from flows.dialog.content import Content, Template
 from flows.dialog.events import Heard
-from flows.values.ids import ChannelId, ContactId, ConversationId, ItemId, TenantId, Wamid
+from flows.values.ids import (
+    CampaignId,
+    ChannelId,
+    ContactId,
+    ConversationId,
+    ItemId,
+    TenantId,
+    Wamid,
+)
 from handlers.events import Sender
+
+CampaignStatus = Literal["accepted", "running", "paused", "cancelled", "done"]
 
 
 class Otherwise(Struct, frozen=True, omit_defaults=True):
@@ -150,4 +160,27 @@ class HandoffRecord(Struct, frozen=True, omit_defaults=True, tag="handoff"):
     """What it is about when no words say so, e.g. `data.erase`, `file.image`."""
 
 
-Record = TurnRecord | SentRecord | ParkedRecord | RefusedRecord | StatusRecord | HandoffRecord
+class CampaignRecord(Struct, frozen=True, omit_defaults=True, tag="campaign"):
+    """How far a campaign has come. A later one (by `step`) replaces an earlier one."""
+
+    tenant: TenantId
+    campaign: CampaignId
+    step: int
+    status: CampaignStatus
+    released: int
+    """Messages that were put into their conversations, from the first recipient on."""
+    at: int
+    """ms since the epoch."""
+    waits_for: str = ""
+    """Why it does not go on by itself just now, e.g. `quiet_hours`."""
+
+
+Record = (
+    TurnRecord
+    | SentRecord
+    | ParkedRecord
+    | RefusedRecord
+    | StatusRecord
+    | HandoffRecord
+    | CampaignRecord
+)

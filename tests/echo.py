@@ -9,6 +9,7 @@ from flows.dialog.advance import BOT_KEYS, Book
 from flows.dialog.answers import Text
 from flows.dialog.flow import Flow, Step, go, say
 from flows.dialog.texts import FORMAT_KEYS, Texts
+from flows.intents import uses
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,13 @@ def listening(count: Count, words: Text) -> Step:
 
 def echo_book() -> Book:
     """A book of this flow alone; the texts that it never speaks are named after their keys."""
-    unspoken = {key: key for key in (*BOT_KEYS, *FORMAT_KEYS)}
+    keys = (use.keys[0] for use in uses())
+    unspoken = {key: key for key in (*BOT_KEYS, *FORMAT_KEYS, *keys)}
     spoken = {
+        "format.date": "d/M",
+        "intent.order_update": "Pedido {{ order }}: {{ status }}",
+        "intent.order_update.status.ready": "listo",
+        "intent.price_list": "Precios del {{ week_of | date }}",
         "echo.listening.ask": "¿Algo más?",
         "echo.listening.heard": "{{ s.heard }} {{ words }}",
         "text.unknown": "¿Me lo escribes?",

@@ -10,6 +10,7 @@ countries), until the meter tells; and after a failover of the store what the re
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final, cast
 
 import structlog
@@ -162,6 +163,15 @@ class Budget:
         if purse.messages and self._clock.now_ms() > purse.good_until:
             purse.messages = purse.granted = 1  # the answer was slow: only the one asked for now
         return gone
+
+    def price(self, tenant: TenantId, category: str) -> Decimal | None:
+        """Pesos of one message that the firm begins, to its own country; None: nobody has told us."""
+        firm = self._firm_of(tenant)
+        if firm is None:
+            return None
+        month = Month.at(self._clock.now_ms(), firm.zone)
+        rate = terms_of(firm.settings).rate(self._cards.at(month.begins.date()), HOME, category)
+        return None if rate is None else rate.amount
 
     def _estimate(
         self, terms: Terms, month: Month, category: str, *, answers: bool

@@ -14,6 +14,7 @@ from bot.cli import (
     costs,
     flows,
     form,
+    key,
     lanes,
     loadtest,
     prices,
@@ -49,6 +50,7 @@ app.add_typer(template.app, name="template")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(form.app, name="form")
 app.add_typer(conversation.app, name="conversation")
+app.add_typer(key.app, name="key")
 app.add_typer(flows.app, name="flows")
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(prices.app, name="prices")

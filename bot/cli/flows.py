@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 import flows
+from flows import intents
 from flows.catalogue import LOCALES, product_flows
 from flows.dialog.checker import Shipped, check, closure, ship
 from flows.dialog.draw import draw
@@ -48,8 +49,14 @@ def check_flows(
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
     problems = check(
-        product_flows(), texts, shipped=read_shipped(), elsewhere=ELSEWHERE, templates=templates
+        product_flows(),
+        texts,
+        shipped=read_shipped(),
+        elsewhere=ELSEWHERE,
+        templates=templates,
+        also=tuple(intents.uses()),
     )
+    problems += intents.unsayable(texts)
     if as_json:
         sys.stdout.write(msgspec.json.encode(problems).decode() + "\n")
     for problem in problems if not as_json else ():
@@ -99,7 +106,9 @@ def extract_texts(
     console = Console(stderr=True)
     for source in sorted(LOCALES.glob("*/LC_MESSAGES/messages.po")):
         locale = source.parent.parent.name
-        extended, added = extend(source.read_bytes(), product_flows(), locale=locale)
+        extended, added = extend(
+            source.read_bytes(), product_flows(), locale=locale, also=tuple(intents.uses())
+        )
         for key in added:
             console.print(f"{locale}: {key}", highlight=False)
         if write and "@" not in locale:

@@ -61,7 +61,11 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     """End of the free entry point, ms since the epoch."""
     knocked: int = field(name="q", default=0)
     """When they were last asked to tap so that what waits can be said, ms since the epoch."""
+    declined: bool = field(name="d", default=False)
+    """The person said no to offers: nobody else can say yes for them."""
     parked: tuple[Parked, ...] = field(name="k", default=())
+    bulk: tuple[int, ...] = field(name="b", default=())
+    """When the latest messages of campaigns were decided, seconds since the epoch."""
 
     @property
     def window(self) -> Window:

@@ -28,6 +28,7 @@ from bot.store.errors import UNAVAILABLE, StoreError
 from flows.dialog.content import Content
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 from handlers.journal import (
+    CampaignRecord,
     HandoffRecord,
     Otherwise,
     ParkedRecord,
@@ -56,7 +57,15 @@ Sends = Mapping[str, tuple[Wamid, datetime]]
 
 log = structlog.get_logger()
 
-Entry = TurnRecord | SentRecord | ParkedRecord | RefusedRecord | StatusSeen | HandoffRecord
+Entry = (
+    TurnRecord
+    | SentRecord
+    | ParkedRecord
+    | RefusedRecord
+    | StatusSeen
+    | HandoffRecord
+    | CampaignRecord
+)
 """A record of one tenant: a webhook's statuses may belong to several."""
 
 _decode: Final = msgspec.json.Decoder(Record).decode
@@ -239,6 +248,13 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
     refused = [entry for entry in entries if isinstance(entry, RefusedRecord)]
     statuses = [entry for entry in entries if isinstance(entry, StatusSeen)]
     handoffs = [entry for entry in entries if isinstance(entry, HandoffRecord)]
+    campaigns = {
+        entry.campaign: entry
+        for entry in sorted(
+            (entry for entry in entries if isinstance(entry, CampaignRecord)),
+            key=lambda entry: entry.step,
+        )
+    }
 
     if turns:
         # Meta has often taken a message before we write that it was said: then it is one write.
@@ -323,6 +339,22 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
         [
             (h.conversation, h.seq, h.contact, _moment(h.at), _text(h.note), h.team, h.about)
             for h in handoffs
+        ],
+    )
+    await _write_rows(
+        connection,
+        """
+        UPDATE smarterbot.campaigns AS campaign SET
+          step = told.step, status = told.status, released = told.released, waits_for = told.waits_for,
+          changed_at = told.at
+        FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::text[], $7::timestamptz[])
+          AS told (id, step, status, released, waits_for, at)
+        WHERE campaign.tenant_id = $1 AND campaign.id = told.id AND campaign.step < told.step
+        """,
+        tenant,
+        [
+            (c.campaign, c.step, c.status, c.released, c.waits_for, _moment(c.at))
+            for _, c in sorted(campaigns.items())
         ],
     )
 

@@ -46,6 +46,19 @@ class Limits:
         self._script = Script.read("bot.engine", "limit")
         self._buckets: dict[str, _Bucket] = {}
 
+    async def take_spare(self, name: str, *, per_s: float, burst: int, reserve: int) -> int:
+        """Take one token of those above the `reserve`, for what must never stand before others: as `take` otherwise.
+
+        The store is asked each time, and whoever takes from the same bucket meanwhile is made no promise by it.
+        """
+        reply = await self._wire.script(
+            self._script,
+            (f"{PREFIX}limit:{name}",),
+            (self._clock.shift_ms, math.ceil(1_000_000 / per_s), burst, 1, reserve),
+        )
+        _, wait_ms = cast(tuple[int, int], reply)
+        return wait_ms
+
     async def take(self, name: str, *, per_s: float, burst: int) -> int:
         """See `handlers.ports.Limits.take`. With an answer above 0 no token was taken: ask again then.
 
@@ -93,7 +106,7 @@ class Limits:
         reply = await self._wire.script(
             self._script,
             (f"{PREFIX}limit:{name}",),
-            (self._clock.shift_ms, math.ceil(1_000_000 / per_s), burst - held, bucket.wanted),
+            (self._clock.shift_ms, math.ceil(1_000_000 / per_s), burst - held, bucket.wanted, 0),
         )
         bucket.tokens, wait_ms = cast(tuple[int, int], reply)
         bucket.granted = bucket.tokens

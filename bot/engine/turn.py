@@ -13,17 +13,19 @@ from bot.engine.conversation import Conversation, Parked, paced
 from bot.engine.knock import DECLINED, KNOCK, LET_IN, knock
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Form, Template, opens_form
+from flows.dialog.content import Content, Document, Form, Template, opens_form
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
 from flows.dialog.events import FileLost, Heard, Unshown, Wake
 from flows.dialog.question import read_tap
+from flows.intents import put_into_words
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import (
     OPENING,
     UNTIL_THEY_WRITE,
+    Category,
     Park,
     Refuse,
     Rescue,
@@ -36,7 +38,7 @@ from flows.window import (
 )
 from flows.window import decide as may_say
 from handlers.actions import Ask, FetchMedia, FormTicket, MarkRead, Recall, Say
-from handlers.events import Answered, Arrived, Event, Refused
+from handlers.events import Answered, Arrived, Event, Proposed, Refused, Sender
 from handlers.journal import (
     ConsentChange,
     Otherwise,
@@ -60,6 +62,8 @@ AGAIN_MS: Final = 10_000
 """The rest before a message that Meta took and did not deliver is sent once more. What follows it waits, too."""
 SETTLED: Final = frozenset(("expired", "budget_spent", "unconfirmed"))
 """Faults after which nothing waits, even what a template stood for."""
+DAY_S: Final = 86_400
+BULK_REMEMBERED: Final = 30  # times of campaigns' messages; a cap counts no further
 FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
 UNSEEN: Final = "undeliverable"
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
@@ -110,7 +114,7 @@ def decide(
     """
     first = events[0] if events else None
     if rest is None:
-        if not isinstance(first, Arrived):
+        if not isinstance(first, Arrived | Proposed):
             raise UnknownConversationError("no state and no message that opens one")
         rest = Conversation(
             tenant=first.tenant, channel=first.channel, contact=first.contact, session=book.fresh()
@@ -157,6 +161,9 @@ class _Run:
                     used += 1
                 case Refused() as refused:
                     self._refused(refused)
+                    used += 1
+                case Proposed() as proposed:
+                    self._proposed(proposed)
                     used += 1
                 case FileLost() as lost:
                     self._advance((lost,))
@@ -466,6 +473,96 @@ class _Run:
             )
         )
 
+    # -------------------------------------------------------------- what the firm's own system wants said
+
+    def _proposed(self, proposed: Proposed) -> None:
+        """It has its place among all that happens here, and the window decides its form. No question is touched."""
+        known, told = self.now.sender, proposed.sender
+        sender = replace(known, wa_id=known.wa_id or told.wa_id, bsuid=known.bsuid or told.bsuid)
+        if not (sender.wa_id or sender.bsuid):
+            self._give_up(proposed.id, "unknown_contact")
+            return
+        consents = self._permitted(proposed)
+        said: list[Said] = []
+        if fault := self._unfit(proposed):
+            self._give_up(proposed.id, fault)
+            if not consents:
+                return
+        self.now = replace(self.now, sender=sender, turn=self.now.turn + 1)
+        if not fault:
+            said = self._say_proposed(proposed)
+        self.records.append(
+            TurnRecord(
+                tenant=self.now.tenant,
+                channel=self.now.channel,
+                contact=self.now.contact,
+                conversation=self.id,
+                turn=self.now.turn,
+                at=self.now_ms,
+                # Addresses that the person never wrote from are known from here alone.
+                sender=sender if known == Sender() else None,
+                said=tuple(said),
+                state=self.now.session.state,
+                consents=consents,
+            )
+        )
+
+    def _say_proposed(self, proposed: Proposed) -> list[Said]:
+        locale = self.now.session.locale or proposed.locale or self.firm.locale
+        words = put_into_words(
+            proposed.intent, self.firm, self.book.texts.voice(locale), self._at(self.now_ms)
+        )
+        template = None if proposed.waits else words.template
+        pushed = len(self.pushes)
+        said = self._say(
+            proposed.id,
+            Turn(self.now.session, words.free, template=template),
+            reads=NOTHING,
+            asked=False,
+            category=proposed.intent.category,
+            expires=proposed.expires,
+        )
+        went_as_template = any(one.content == words.template for one in said)
+        if went_as_template and isinstance(words.free, Document) and not words.template.header:
+            # The template asks the person to tap for it: what they write then lets it in.
+            file = f"{proposed.id}-file"
+            self._park(file, words.free, answers=True, expires=proposed.expires)
+            said.append(Said(ref=file, content=words.free))
+        if proposed.cap is not None and len(self.pushes) > pushed:
+            bulk = (*self.now.bulk, self.now_ms // 1000)[-BULK_REMEMBERED:]
+            self.now = replace(self.now, bulk=bulk)
+        return said
+
+    def _permitted(self, proposed: Proposed) -> tuple[ConsentChange, ...]:
+        """What the firm says that the person allowed; what they said here themselves stands above it."""
+        told = proposed.permission
+        if told is None or self.now.stopped:
+            return ()
+        if told.purpose == "marketing":
+            if self.now.declined or self.now.marketing:
+                return ()
+            self.now = replace(self.now, marketing=True)
+        else:
+            self.now = replace(self.now, agreed=True)
+        evidence = Wamid(f"api: {told.evidence}")
+        return (ConsentChange(told.purpose, granted=True, evidence=evidence),)
+
+    def _unfit(self, proposed: Proposed) -> str:
+        """Why it may not be said, window or not; empty if it may."""
+        if self.now_ms >= proposed.expires:
+            return "expired"
+        if proposed.intent.category == "marketing" and not self.now.marketing:
+            # An open window does not make an offer welcome.
+            return "opted_out" if self.now.stopped else "no_consent"
+        return "" if self._has_room(proposed) else "contact_cap"
+
+    def _has_room(self, proposed: Proposed) -> bool:
+        """Whether the person had less of campaigns than the cap allows."""
+        if proposed.cap is None:
+            return True
+        since = self.now_ms // 1000 - proposed.cap.days * DAY_S
+        return sum(at > since for at in self.now.bulk) < proposed.cap.messages
+
     # -------------------------------------------------------------- the flow
 
     def _timers(self, until_ms: int) -> None:
@@ -539,7 +636,9 @@ class _Run:
                 case HandOff(team=team):
                     handoff = team
                 case Stopped():
-                    self.now = replace(self.now, stopped=True, agreed=False, marketing=False)
+                    self.now = replace(
+                        self.now, stopped=True, agreed=False, marketing=False, declined=True
+                    )
                     consents += [
                         ConsentChange("notices", granted=False, evidence=evidence),
                         ConsentChange("marketing", granted=False, evidence=evidence),
@@ -548,7 +647,7 @@ class _Run:
                     if purpose == "notices":
                         self.now = replace(self.now, stopped=not granted, agreed=granted)
                     else:
-                        self.now = replace(self.now, marketing=granted)
+                        self.now = replace(self.now, marketing=granted, declined=not granted)
                     consents.append(ConsentChange(purpose, granted=granted, evidence=evidence))
                 case Ended():
                     pass
@@ -561,19 +660,30 @@ class _Run:
     def _open_until(self) -> int:
         return open_until(self.now.window)
 
-    def _say(self, ref: str, turn: Turn, *, reads: Wamid, asked: bool) -> list[Said]:
+    def _say(
+        self,
+        ref: str,
+        turn: Turn,
+        *,
+        reads: Wamid,
+        asked: bool,
+        category: Category = "utility",
+        expires: int = 0,
+    ) -> list[Said]:
         """Say what a turn says; several messages in order, each an item of its own with its own reference.
 
         What is decided here is decided again when it leaves: then the person may have written, or have had enough.
+        `category`: of its template. `expires`: as `Say.expires`.
         """
         assert turn.message is not None
         template = turn.template
-        expires = 0 if turn.worth is None else self.now_ms + int(turn.worth.total_seconds() * 1000)
+        if turn.worth is not None:
+            expires = self.now_ms + int(turn.worth.total_seconds() * 1000)
         contents = (*turn.ahead, turn.message)
         verdict = may_say(
             self.now.window,
             self.now_ms,
-            rescue=None if template is None else Rescue(template.name),
+            rescue=None if template is None else Rescue(template.name, category),
             terms=self.now.terms(answers=asked),
         )
         if isinstance(verdict, SendTemplate):

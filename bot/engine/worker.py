@@ -18,9 +18,9 @@ from bot.lanes import Lanes, Push, Taken
 from bot.metrics import Metrics
 from flows.dialog.advance import Book
 from flows.dialog.ctx import Firm
-from flows.values.ids import TenantId
-from handlers.events import Arrived, Event
-from handlers.journal import TurnRecord
+from flows.values.ids import ItemId, TenantId
+from handlers.events import Arrived, Event, Proposed
+from handlers.journal import RefusedRecord, TurnRecord
 
 TRIES_MAX: Final = 5  # then the head event is set aside and the conversation goes on
 BACKOFF_MS: Final = 500
@@ -137,12 +137,20 @@ class Worker:
         )
         return After(claim=(taken.kind,) if buried is not None and buried.left else ())
 
-    def _failure(self, taken: Taken, why: str) -> TurnRecord | None:
+    def _failure(self, taken: Taken, why: str) -> TurnRecord | RefusedRecord | None:
         """The journal's line for an event that no turn could take: the message itself is kept."""
         try:
             event: Event | None = _decode_event(taken.items[0])
         except MsgspecError:
             event = None
+        if isinstance(event, Proposed):
+            return RefusedRecord(
+                tenant=event.tenant,
+                ref=event.id,
+                item=ItemId(""),
+                at=self._clock.now_ms(),
+                fault="set_aside",
+            )
         rest = self._readable(taken.state)
         source: Arrived | Conversation | None = event if isinstance(event, Arrived) else rest
         if source is None:

@@ -7,6 +7,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 import asyncio
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NoReturn, cast
 
@@ -15,6 +16,7 @@ import msgspec
 import structlog
 
 from bot.lanes import PREFIX, LaneError, StoreLostError, Wire
+from bot.people.api_keys import ApiKey, has_keys, key_of
 from bot.people.channels import (
     SealedChannel,
     open_form_key,
@@ -28,7 +30,7 @@ from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE, SealError, StoreError
 from bot.store.secrets import SecretBox
 from flows.dialog.ctx import Firm
-from flows.values.ids import ChannelId, TenantId
+from flows.values.ids import ChannelId, KeyId, TenantId
 from handlers.ports import Channel, Template
 
 KEY: Final = f"{PREFIX}directory"
@@ -39,6 +41,8 @@ AGAIN_S: Final = 1.0  # between two reads, whoever asks for them
 LOOK_AGAIN_S_MAX: Final = 3.0
 PUBLISH_WAIT_S: Final = 10.0
 UNKNOWN_MAX: Final = 1_000
+ASK_S: Final = 1.0
+"""PostgreSQL is asked for unknown keys once in so long, however many are shown."""
 LOCK_NUMBER: Final = 0x44495245  # any number that nobody else takes; "DIRE"
 
 log = structlog.get_logger()
@@ -63,6 +67,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     holds: dict[ChannelId, tuple[str, ...]] = {}
     alerts: dict[str, int] = {}
     """How many of each kind are open, of all firms together."""
+    keys: tuple[ApiKey, ...] = ()
     form_keys: dict[ChannelId, str] = {}
     """Sealed, of those that have one."""
 
@@ -74,7 +79,7 @@ _decode: Final = msgspec.json.Decoder(Snapshot).decode
 async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> None:
     """Copy the directory from PostgreSQL into the store; its version changes with it.
 
-    Call it after every change of a firm, a channel, a template, a hold or an alert.
+    Call it after every change of a firm, a channel, a key, a template, a hold or an alert.
 
     Raises:
         StoreLostError, bot.store.errors.UNAVAILABLE: one of the two is down; the copy is as it was.
@@ -84,6 +89,7 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
         await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
         firms = await connection.fetch("SELECT * FROM smarterbot.directory_tenants()")
         rows = await connection.fetch("SELECT * FROM smarterbot.directory_channels()")
+        keys = await connection.fetch("SELECT * FROM smarterbot.directory_keys()")
         pepper = await connection.fetchval("SELECT pepper FROM smarterbot.installation")
         templates = await connection.fetch("SELECT * FROM smarterbot.directory_templates()")
         holds = await connection.fetch("SELECT * FROM smarterbot.directory_holds()")
@@ -97,6 +103,7 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
                 accounts=_accounts(templates),
                 holds={ChannelId(str(row["channel_id"])): tuple(row["holds"]) for row in holds},
                 alerts={row["kind"]: row["open"] for row in alerts},
+                keys=tuple(key_of(row) for row in keys),
                 form_keys={each.channel.id: each.form_key for each in channels if each.form_key},
             )
         )
@@ -126,6 +133,13 @@ class Directory:
         self._form_keys: dict[ChannelId, str] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
+        self._keys: dict[KeyId, ApiKey] = {}
+        self._unknown_keys: set[KeyId] = set()
+        """Keys that were shown and are not known, since PostgreSQL was last asked."""
+        self._asking = asyncio.Lock()
+        self._asked_at_s = -math.inf
+        self._is_sure = False
+        """Whether PostgreSQL answered when it was last asked."""
         self._wanted = asyncio.Event()
         self._next: asyncio.Future[bool] | None = None
         """For those who wait for the next read: whether it came about."""
@@ -191,6 +205,46 @@ class Directory:
         """How many of each kind are open, of all firms together."""
         return self._alerts
 
+    def own_channels(self, tenant: TenantId) -> tuple[Channel, ...]:
+        """The tenant's channels, in a fixed order."""
+        return tuple(channel for channel in self._channels.values() if channel.tenant == tenant)
+
+    async def key(self, key: KeyId) -> ApiKey | None:
+        """An API key; one that this process does not know is looked for, the others ask nobody.
+
+        Raises:
+            DirectoryError: whether there is such a key cannot be told now.
+        """
+        if (found := self._keys.get(key)) is not None:
+            return found
+        if len(self._unknown_keys) >= UNKNOWN_MAX:
+            raise DirectoryError("too many keys are shown that are not known here")
+        self._unknown_keys.add(key)
+        async with self._asking:
+            if key in self._unknown_keys:  # nobody has asked for us since
+                await self._look_for_keys()
+        found = self._keys.get(key)
+        if found is None and not self._is_sure:
+            raise DirectoryError("the key is not known here, and PostgreSQL cannot be asked for it")
+        return found
+
+    async def _look_for_keys(self) -> None:
+        """Learn of the keys that are wanted, all together, once in `ASK_S`."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0, self._asked_at_s + ASK_S - clock()))
+        self._asked_at_s = clock()
+        wanted, self._unknown_keys = self._unknown_keys, set()
+        await self._adopt()
+        missing = [key for key in wanted if key not in self._keys]
+        try:
+            if missing and await has_keys(self._database, missing) and await self._publish():
+                await self._adopt()
+        except UNAVAILABLE as error:
+            log.warning("directory.keys_not_asked", error=type(error).__name__)
+            self._is_sure = False
+        else:
+            self._is_sure = True
+
     def siblings(self, channel: Channel) -> list[Channel]:
         others = (
             other
@@ -246,16 +300,19 @@ class Directory:
                 waiting.set_result(found)
             await asyncio.sleep(AGAIN_S)
 
-    async def _publish(self) -> None:
+    async def _publish(self) -> bool:
+        """Whether the store has what PostgreSQL has now."""
         try:
             await publish_directory(self._database, self._wire, self._box)
         except (*UNAVAILABLE, StoreLostError) as error:
             log.warning("directory.not_published", error=type(error).__name__)
+            return False
         except asyncpg.SyntaxOrAccessError as error:
             # Class 42: the schema, a function or a right is missing.
             raise DirectoryError(
                 f"the schema is not up to date, run `smarterbot migrate`: {error}"
             ) from error
+        return True
 
     async def _adopt(self) -> bool:
         try:
@@ -290,6 +347,7 @@ class Directory:
         self._firms = {firm.id: firm for firm in snapshot.firms}
         self._channels = {channel.id: channel for channel in snapshot.channels}
         self._by_number = {channel.phone_number_id: channel for channel in snapshot.channels}
+        self._keys = {key.id: key for key in snapshot.keys}
         sealed = [
             SealedChannel(
                 channel,

@@ -10,6 +10,7 @@ from typing import Final
 from flows.dialog.ctx import Firm
 from flows.values.hours import OpeningHours, parse_hours
 from flows.values.phone import display_phone, parse_phone
+from flows.values.quiet import QUIET, parse_quiet
 from flows.values.words import plain
 
 LINE_MAX: Final = 160
@@ -192,6 +193,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "read_receipts": Setting(
         "whether customers see blue ticks on what the bot has read", "yes", _yes_no
     ),
+    "quiet_hours": Setting(
+        "when campaigns rest, in the firm's time zone", str(QUIET), lambda value: str(parse_quiet(value))
+    ),
     "media_days": Setting("for how many days the files that customers send are kept", "90", _days),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
@@ -208,6 +212,6 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
-    for key in ("read_receipts", "media_days"):
+    for key in ("media_days", "quiet_hours", "read_receipts"):
         told.pop(key, None)  # the server's affair, not the conversation's
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)

@@ -105,6 +105,7 @@ def check(
     shipped: Mapping[str, Shipped] | None = None,
     elsewhere: Collection[str] = (),
     templates: Templates | None = None,
+    also: Collection[Use] = (),
 ) -> list[Problem]:
     """All problems of a set of flows.
 
@@ -114,6 +115,7 @@ def check(
         shipped: the committed record of what was released.
         elsewhere: beginnings of keys that are said outside the flows.
         templates: those that there are; None: which ones flows name is not looked at.
+        also: texts that are said outside the flows, and checked as theirs.
     """
     every = closure(flows)
     see = cache(look)
@@ -127,7 +129,7 @@ def check(
     for flow in flows:
         found += _root(flow)
     found += _taps(every, see)
-    found += _catalogues(every, texts, elsewhere, see)
+    found += _catalogues(every, texts, elsewhere, see, also)
     found += [Problem(flow.name, problem) for flow in every for problem in _imports(flow)]
     return list(dict.fromkeys(found))
 
@@ -424,9 +426,13 @@ def _spoken(state: State[Any], seen: Seen) -> Iterator[Use]:
 
 
 def _catalogues(
-    flows: list[Flow[Any, Any]], texts: Texts, elsewhere: Collection[str], see: See
+    flows: list[Flow[Any, Any]],
+    texts: Texts,
+    elsewhere: Collection[str],
+    see: See,
+    also: Collection[Use],
 ) -> Iterator[Problem]:
-    used = merge(uses(flows, see))
+    used = merge((*uses(flows, see), *also))
     for voice in texts.voices():
         for use in used:
             key = voice.first(*use.keys)

@@ -14,16 +14,20 @@ _WIDTH = 120
 
 
 def extend(
-    source: bytes, flows: Iterable[Flow[Any, Any]], *, locale: str
+    source: bytes,
+    flows: Iterable[Flow[Any, Any]],
+    *,
+    locale: str,
+    also: Iterable[Use] = (),
 ) -> tuple[bytes, list[str]]:
-    """A .po file with the keys that flows need and it lacks, and those keys.
+    """A .po file with the keys that flows need and it lacks, and those keys; `also`: texts of others.
 
     A new key is empty: an empty text is none, so nothing can be released before it is written.
     Every key tells the translator where it is said and how long it may be.
     """
     catalogue = read_po(BytesIO(source), locale=locale.partition("@")[0])
     added = []
-    for use in merge(uses(flows)):
+    for use in merge((*uses(flows), *also)):
         present = [key for key in use.keys if catalogue.get(key) is not None]
         if not present and use.optional:
             continue
@@ -57,6 +61,7 @@ def _comment(use: Use) -> str:
         "title": "button",
         "row": "row of a list",
         "about": "line below a row",
+        "words": "part of a sentence",
         "format": "date pattern",
     }[use.role]
     return f"{use.where}: {kind}, at most {use.limit} characters"

@@ -23,6 +23,7 @@ Role = Literal[
     "title",  # a button
     "row",    # a row of a list
     "about",  # the line below a row's title
+    "words",  # a part of a sentence
     "format", # a pattern, not words
 ]  # fmt: skip
 
@@ -112,7 +113,7 @@ def _judge(words: str, role: Role, locale: str) -> Iterator[Finding]:
     if role in ("title", "row"):
         if words.lower() in _BARE_TITLES:
             yield Finding(f"a button says what it does, not only '{words}'")
-    elif role != "about":
+    elif role not in ("about", "words"):
         yield from _length(words)
 
 

@@ -98,10 +98,10 @@ class Voice:
             "uf": self._uf,
             "day": pass_context(partial(self._near, key="format.day")),
             "weekday": pass_context(partial(self._near, key="format.weekday")),
-            "date": partial(self._dated, key="format.date"),
-            "long_date": partial(self._dated, key="format.long_date"),
+            "date": partial(self.dated, key="format.date"),
+            "long_date": partial(self.dated, key="format.long_date"),
             "slot": self._slot,
-            "hour": partial(self._dated, key="format.hour"),
+            "hour": partial(self.dated, key="format.hour"),
             "rut": lambda rut: Kept(Rut(rut).display),
             "rut_ending": lambda rut: Kept(Rut(rut).ending),
             "phone": lambda phone: Kept(display_phone(str(phone))),
@@ -123,7 +123,8 @@ class Voice:
     def _uf(self, amount: Decimal | float) -> Kept:
         return Kept(f"{format_decimal(amount, '#,##0.##', self._babel)} UF")
 
-    def _dated(self, at: date, *, key: str) -> Kept:
+    def dated(self, at: date, *, key: str) -> Kept:
+        """A day or a moment by the pattern of a key, e.g. `format.date`."""
         show = format_datetime if isinstance(at, datetime) else format_date
         return Kept(show(at, self._sources[key], locale=self._babel))
 
@@ -134,11 +135,11 @@ class Voice:
             now.date(): "format.today",
             now.date() + timedelta(days=1): "format.tomorrow",
         }.get(day)
-        words = self._dated(day, key=key)
+        words = self.dated(day, key=key)
         return Kept(f"{self._sources[named]} {words}") if named else words
 
     def _slot(self, at: datetime) -> Kept:
-        words = self._dated(at, key="format.slot")
+        words = self.dated(at, key="format.slot")
         return Kept(words[:1].upper() + words[1:])
 
     def _label(self, member: Enum, stem: str = "") -> Kept:

@@ -19,6 +19,15 @@ Wamid = NewType("Wamid", str)
 
 NO_MESSAGE: Final = Wamid("")
 
+MessageId = NewType("MessageId", str)
+"""A message that a firm's own system asked for: a UUID in canonical text, and its `ref` for ever."""
+
+CampaignId = NewType("CampaignId", str)
+"""Messages to many people at once: a UUID in canonical text."""
+
+KeyId = NewType("KeyId", str)
+"""An API key of a tenant: a UUID in canonical text. It opens nothing."""
+
 ItemId = NewType("ItemId", str)
 """`<lane>:<base>-<k>`: one item of one lane, never reused; travels in `biz_opaque_callback_data`."""
 

@@ -4,11 +4,12 @@ import pytest
 
 from flows.catalogue import product_flows
 from flows.dialog.checker import check
+from flows.intents import uses
 from tests.flows.product import product_texts
 
 
 def test_flows_and_texts_have_no_problem() -> None:
-    found = check(product_flows(), product_texts())
+    found = check(product_flows(), product_texts(), also=tuple(uses()))
 
     assert [str(problem) for problem in found] == []
 

@@ -20,7 +20,7 @@ from handlers.whatsapp.emulator.phones import Pace
 from handlers.whatsapp.emulator.server import Emulator, serving
 from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
 from handlers.whatsapp.emulator.webhooks import Retries
-from handlers.whatsapp.emulator.world import Truth
+from handlers.whatsapp.emulator.world import Number, Truth
 from handlers.whatsapp.webhook import PATH
 from tests.whole.people import FAST, People
 from tests.whole.waits import SHORT
@@ -61,8 +61,9 @@ async def whole_server(
     clock: Clock | None = None,
     meta_clock: Clock | None = None,
     role: Role = "all",
+    number: Number = FAST,
 ) -> AsyncIterator[Whole]:
-    """`meta_clock`: of Meta and the people; by default they go by the server's."""
+    """`meta_clock`: of Meta and the people; by default they go by the server's. `number`: the demo firm's."""
     clock = clock or Clock()
     meta_clock = meta_clock or clock
 
@@ -72,7 +73,7 @@ async def whole_server(
     emulator = Emulator(
         callback_url=f"http://127.0.0.1:{port}{PATH}",
         app_secret=SECRET,
-        numbers=[FAST],
+        numbers=[number],
         templates=read_templates(SAMPLES),
         clock=meta_clock,
         on_shift=shift,
@@ -95,7 +96,7 @@ async def whole_server(
                 "WHATSAPP_GRAPH_URL": graph,
             }
         )
-        await prepare_demo(settings, stores, number=FAST)
+        await prepare_demo(settings, stores, number=number)
         async with (
             running(settings, stores, role=role, book=book, clock=clock, waits=waits) as server,
             aiohttp.ClientSession() as http,

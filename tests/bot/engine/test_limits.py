@@ -255,3 +255,17 @@ async def test_a_clock_that_was_set_back_keeps_nobody_waiting(wire: Wire, clock:
     clock.shift_ms += wait_ms
     assert await limits.take(NUMBER, per_s=PER_S, burst=BURST) == 0
     assert await Limits(wire, clock=clock).take(NUMBER, per_s=PER_S, burst=BURST) <= 1_000
+
+
+async def test_what_must_not_stand_before_others_leaves_them_the_reserve(
+    wire: Wire, clock: Clock
+) -> None:
+    limits = Limits(wire, clock=clock)
+
+    spare = [await limits.take_spare(NUMBER, per_s=1, burst=10, reserve=4) for _ in range(8)]
+    others = [await limits.take(NUMBER, per_s=1, burst=10) for _ in range(4)]
+
+    assert spare[:6] == [0] * 6
+    assert 0 < spare[6] <= 1_000  # until there are more than the reserve, and no token was taken
+    assert 0 < spare[7] <= 1_000
+    assert others == [0] * 4

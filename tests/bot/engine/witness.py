@@ -22,6 +22,7 @@ from flows.window import MARGIN_MS, SERVICE_MS
 from handlers.actions import Say, SendAction
 from handlers.events import Answered, Arrived, Event
 from handlers.journal import (
+    CampaignRecord,
     HandoffRecord,
     ParkedRecord,
     Record,
@@ -250,6 +251,8 @@ class Witness:
                 self.journaled |= set(record.statuses)
             case HandoffRecord():
                 raise AssertionError("nobody asked for a person")
+            case CampaignRecord():
+                raise AssertionError("nobody began a campaign")
             case other:
                 assert_never(other)
 

@@ -18,7 +18,7 @@ BUTCHER = TenantId("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 
 # Globally unique by nature: Meta gives a number to one business, the state a RUT to one firm.
 ACROSS_TENANTS = {"channels_phone_number_id_key", "tenants_pkey", "tenants_rut_key"}
-READ_BY_THE_DIRECTORY = {"alerts", "channel_health", "channels", "templates", "tenants"}
+READ_BY_THE_DIRECTORY = {"alerts", "api_keys", "channel_health", "channels", "templates", "tenants"}
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
 
 
@@ -137,8 +137,10 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
         ("directory_alerts", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_channels", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_holds", ["search_path=pg_catalog, pg_temp"], False),
+        ("directory_keys", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_templates", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_tenants", ["search_path=pg_catalog, pg_temp"], False),
+        ("has_keys", ["search_path=pg_catalog, pg_temp"], False),
     ]
 
 

@@ -380,6 +380,8 @@ async def test_a_window_that_meta_closed_sends_the_template_once(desk: Desk) -> 
             True,
             id="sent-later-on-purpose",
         ),
+        pytest.param({"content": NOTICE, "expires": NOW + 2}, 1, True, id="of-use-still"),
+        pytest.param({"content": NOTICE, "expires": NOW + 2}, 2, False, id="of-no-use-any-more"),
     ],
 )
 async def test_news_that_is_old_is_not_sent(

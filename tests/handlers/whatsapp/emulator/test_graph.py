@@ -478,7 +478,7 @@ async def test_templates_are_listed_page_by_page(stage: Stage) -> None:
         names += [f"{each['name']}/{each['language']}" for each in page["data"]]
         url = page["paging"].get("next", "")
 
-    assert len(names) == len(set(names)) == 18
+    assert len(names) == len(set(names)) == 20
     assert "recordatorio_hora/es_CL" in names
 
 
