@@ -409,6 +409,28 @@ async def _write_rows(
         await connection.execute(sql, tenant, *zip(*rows, strict=True))
 
 
+async def _write_changes(
+    connection: Connection,
+    changed: str,
+    columns: int,
+    sql: str,
+    tenant: TenantId,
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """`sql`, as `_write_rows`, for those rows alone of which `changed` answers the numbers, from 1.
+
+    Nearly always nothing has changed. `changed` sees the first `columns` of the rows and looks each one up: `LATERAL`
+    with `OFFSET 0` makes it so. Where a table is young, a join in the `UPDATE` itself reads all that the firm has in it
+    for each row.
+    """
+    if not rows:
+        return
+    found = await connection.fetch(
+        changed, tenant, *zip(*(row[:columns] for row in rows), strict=True)
+    )
+    await _write_rows(connection, sql, tenant, [rows[at["n"] - 1] for at in found])
+
+
 async def _write_people(
     connection: Connection, tenant: TenantId, turns: Sequence[TurnRecord]
 ) -> None:
@@ -428,8 +450,16 @@ async def _write_people(
     named = {
         turn.contact: turn for turn in turns if turn.turn > 0 and turn.sender and turn.sender.name
     }
-    await _write_rows(
+    await _write_changes(
         connection,
+        """
+        SELECT told.n FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS told (contact_id, name, n),
+          LATERAL (
+            SELECT FROM smarterbot.contacts AS contact
+            WHERE contact.tenant_id = $1 AND contact.id = told.contact_id AND contact.name <> told.name OFFSET 0
+          ) AS other
+        """,
+        2,
         # A writer that was overtaken tells old names.
         """
         UPDATE smarterbot.contacts AS contact SET name = told.name
@@ -466,8 +496,19 @@ async def _write_owners(
     connection: Connection, tenant: TenantId, held: Sequence[tuple[object, ...]]
 ) -> None:
     """(kind, scope, value, contact, since when) of addresses, each once."""
-    await _write_rows(
+    await _write_changes(
         connection,
+        """
+        SELECT held.n FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[])
+            WITH ORDINALITY AS held (kind, scope, value, contact_id, n),
+          LATERAL (
+            SELECT FROM smarterbot.contact_addresses AS address
+            WHERE address.tenant_id = $1 AND address.kind = held.kind AND address.scope = held.scope
+              AND address.value = held.value AND address.valid_to IS NULL AND address.contact_id <> held.contact_id
+            OFFSET 0
+          ) AS other
+        """,
+        4,
         """
         UPDATE smarterbot.contact_addresses AS address SET valid_to = held.at
         FROM unnest($2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[])

@@ -712,7 +712,7 @@ class _Run:
                 case other:
                     assert_never(other)
         ending = Otherwise(instead=template, answers=asked, expires=expires)
-        ahead = replace(ending, instead=None)
+        ahead = ending if len(refs) == 1 else replace(ending, instead=None)
         return [
             Said(each, content, ending if content is turn.message else ahead)
             for each, content in zip(refs, contents, strict=True)

@@ -51,10 +51,9 @@ def country_of(address: str) -> str:
 
     Numbers of Canada count as the United States': nothing but long lists of area codes tells them apart.
     """
-    if (bsuid := _BSUID.fullmatch(address)) is not None:
-        return bsuid[1]
     if not _DIGITS.fullmatch(address):
-        return ""
+        bsuid = _BSUID.fullmatch(address)
+        return "" if bsuid is None else bsuid[1]
     for length in (2, 1, 3):
         if regions := phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(address[:length])):
             for begins, region in _told_by_their_begin(regions[1:]):

@@ -160,7 +160,7 @@ class WhatsAppWebhook:
                 return self._refuse(503, "unknown_number")
             arrivals, statuses, unknown = self._resolve(webhook)
             self._pass_over(unknown)
-        changes = self._ours(webhook.changes)
+        changes = self._ours(webhook.changes) if webhook.changes else []
         if len(changes) < len(webhook.changes):
             # As with numbers: an account may just have been added.
             if not await self._directory.look_again():
@@ -174,8 +174,9 @@ class WhatsAppWebhook:
                 await self._intake.hear(arrivals, statuses)
             if changes:
                 await self._care.hear(changes)
-            for channel, code in self._troubles(webhook):
-                await self._care.trouble(channel, fault_of(code).name, code)
+            if webhook.statuses:
+                for channel, code in self._troubles(webhook):
+                    await self._care.trouble(channel, fault_of(code).name, code)
         except StoreDownError:
             return self._refuse(503, "store_down")
         return 200

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
-from bot.engine.journal import BACKOFF_MAX_S, PARTS, PAUSE_S, Journal
+from bot.engine.journal import BACKOFF_MAX_S, PARTS, PAUSE_S, Journal, write_entries
 from bot.engine.rota import Rota
 from bot.lanes import PREFIX, Lanes, StoreLostError, Wire
 from bot.people.channels import add_channel
 from bot.people.tenants import add_tenant
-from bot.store.database import Database
+from bot.store.database import Connection, Database
 from bot.store.errors import UNAVAILABLE, RoleError
 from bot.store.secrets import Key, SecretBox
 from flows.dialog.content import Text
@@ -336,6 +336,41 @@ async def test_a_phone_that_comes_back_within_one_batch_is_known_of_both(
     assert await eyes.rows(
         "SELECT contact_id::text, valid_to IS NULL FROM smarterbot.contact_addresses ORDER BY valid_from"
     ) == [(CONTACT, False), (OTHER_CONTACT, False), (CONTACT, True)]
+
+
+async def test_writing_reads_the_people_who_wrote_and_nobody_else(firms: Database) -> None:
+    def people(count: int, turn: int) -> list[TurnRecord]:
+        return [
+            replace(
+                TURN,
+                turn=turn,
+                contact=ContactId(f"aaaaaaaa-0000-4000-8000-{n:012}"),
+                conversation=ConversationId(f"cccccccc-0000-4000-8000-{n:012}"),
+                sender=Sender(wa_id=f"569{n:08}", name="Rosa"),
+                heard=(Heard(id=Wamid(f"wamid.{turn}.{n}"), at=AT_S, kind="text", text="hola"),),
+                said=(),
+                consents=(),
+            )
+            for n in range(count)
+        ]
+
+    async def rows_read(connection: Connection) -> dict[str, int]:
+        rows = await connection.fetch(
+            """
+            SELECT relname AS name, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows
+            FROM pg_stat_xact_user_tables WHERE relname IN ('contacts', 'contact_addresses', 'conversations')
+            """
+        )
+        return {row["name"]: row["rows"] for row in rows}
+
+    async with firms.tenant(TENANT) as connection:
+        await write_entries(connection, TENANT, people(400, turn=1))
+        before = await rows_read(connection)
+        await write_entries(connection, TENANT, people(40, turn=2))
+        after = await rows_read(connection)
+    read = {table: after[table] - before[table] for table in after}
+    assert len(read) == 3
+    assert all(rows <= 5 * 40 for rows in read.values()), read
 
 
 async def test_an_older_turn_does_not_bring_an_old_name_back(
