@@ -325,7 +325,6 @@ async def running(
                 bell=bell,
                 database=database,
                 clock=clock,
-                price_of=budget.price,
             ).table()
             api = ApiRoutes(
                 operations,

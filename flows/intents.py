@@ -68,8 +68,6 @@ class Intent(
     template: ClassVar[str]
     """The approved template that says the same outside the window."""
     category: ClassVar[Category] = "utility"
-    template_carries: ClassVar[bool] = False
-    """Whether the template has a header for the file."""
 
     name: PersonName
 
@@ -78,7 +76,7 @@ class Intent(
         raise NotImplementedError
 
     def attached(self) -> Document | None:
-        """The file that goes with it."""
+        """The file that goes with it. Its template only offers it: who taps on the first button gets it."""
         return None
 
 
@@ -191,7 +189,6 @@ class PriceList(Intent, frozen=True):
 
     template: ClassVar[str] = "lista_precios"
     category: ClassVar[Category] = "marketing"
-    template_carries: ClassVar[bool] = True
 
     week_of: Annotated[
         date, Meta(description="The day it begins to hold.", examples=["2026-11-30"])
@@ -267,7 +264,6 @@ def put_into_words(intent: Intent, firm: Firm, voice: Voice, now: datetime) -> W
             (name, " ".join(value.split()))
             for name, value in intent.variables(firm, voice).items()
         ),
-        header=intent.attached() if intent.template_carries else None,
     )
     body = voice.render(f"intent.{name_of(intent)}", _names(intent, firm, voice, now))
     file = intent.attached()

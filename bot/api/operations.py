@@ -10,7 +10,6 @@ import msgspec
 from msgspec import UNSET
 
 from bot.api.once import Once
-from bot.api.problems import FieldProblem, invalid
 from bot.api.reading import Reader, permission_of
 from bot.api.server import Answer, Call, Operation, Parameter, not_found
 from bot.api.values import (
@@ -28,7 +27,7 @@ from bot.api.values import (
     To,
 )
 from bot.clock import Clock
-from bot.engine.campaigns import Begin, Change, ChangeTo, Plan, PriceOf, put_order
+from bot.engine.campaigns import Begin, Change, ChangeTo, Plan, put_order
 from bot.engine.proposals import Proposal, Proposals
 from bot.lanes import Bell, Lanes
 from bot.people.campaigns import (
@@ -84,7 +83,6 @@ class Operations:
         bell: Bell,
         database: Database,
         clock: Clock,
-        price_of: PriceOf | None = None,
         new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._reader = reader
@@ -94,7 +92,6 @@ class Operations:
         self._bell = bell
         self._database = database
         self._clock = clock
-        self._price_of = price_of
         self._new_id = new_id
 
     def table(self) -> tuple[Operation, ...]:
@@ -228,8 +225,6 @@ class Operations:
     async def begin(self, call: Call) -> Answer:
         asked: CampaignRequest = call.body
         spend_max = 0 if asked.spend_max is UNSET else asked.spend_max
-        if spend_max and self._price_of is None:
-            raise invalid(FieldProblem("This installation knows no prices.", pointer="/spend_max"))
         channel = self._reader.channel(call.tenant, asked.channel)
         people = await self._reader.people(
             channel,

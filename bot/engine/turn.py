@@ -13,7 +13,7 @@ from bot.engine.conversation import Conversation, Parked, paced
 from bot.engine.knock import DECLINED, KNOCK, LET_IN, knock
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Document, Form, Template, opens_form
+from flows.dialog.content import Content, Document, Form, Reply, Template, opens_form
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
@@ -52,6 +52,8 @@ from handlers.whatsapp.faults import AfterTaken, Fault, Mark, fault_of
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
+OFFERS_A_FILE: Final = (Reply(LET_IN),)
+"""The buttons of a template whose file waits for the tap."""
 PARKED_FOR: Final = timedelta(days=7)
 """So long a message waits for the person that does not say for how long it is worth saying."""
 KNOCK_EVERY_MS: Final = 7 * 86_400_000
@@ -277,6 +279,10 @@ class _Run:
             wrote_since = self.now.last_in * 1000 > say.at
             self.now = replace(self.now, shut=self.now.shut or say.again or not wrote_since)
         if refused.replaced:
+            if say.instead is not None and say.instead.buttons == OFFERS_A_FILE:
+                file = f"{say.ref}-file"
+                self._note(said=(Said(file, say.content),))
+                self._park(file, say.content, answers=True, expires=0)
             return
         if fault is not None and refused.wamid:
             self._undelivered(fault, refused, say)
@@ -512,21 +518,23 @@ class _Run:
         words = put_into_words(
             proposed.intent, self.firm, self.book.texts.voice(locale), self._at(self.now_ms)
         )
-        template = None if proposed.waits else words.template
+        template = words.template
+        if isinstance(words.free, Document):
+            # It can hold no file, so it offers one.
+            template = replace(template, buttons=OFFERS_A_FILE)
         pushed = len(self.pushes)
         said = self._say(
             proposed.id,
-            Turn(self.now.session, words.free, template=template),
+            Turn(self.now.session, words.free, template=None if proposed.waits else template),
             reads=NOTHING,
             asked=False,
             category=proposed.intent.category,
             expires=proposed.expires,
         )
-        went_as_template = any(one.content == words.template for one in said)
-        if went_as_template and isinstance(words.free, Document) and not words.template.header:
-            # The template asks the person to tap for it: what they write then lets it in.
+        if isinstance(words.free, Document) and any(one.content == template for one in said):
+            # What was offered is kept as long as everything that waits, however short-lived the offer is.
             file = f"{proposed.id}-file"
-            self._park(file, words.free, answers=True, expires=proposed.expires)
+            self._park(file, words.free, answers=True, expires=0)
             said.append(Said(ref=file, content=words.free))
         if proposed.cap is not None and len(self.pushes) > pushed:
             bulk = (*self.now.bulk, self.now_ms // 1000)[-BULK_REMEMBERED:]

@@ -1,5 +1,6 @@
-"""The clock of the files: what has had its time is deleted, bytes and all."""
+"""The clock of what is kept for a time: files are deleted, bytes and all, and campaigns forget whom they went to."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
 import asyncpg
@@ -8,6 +9,7 @@ import structlog
 from bot.clock import Clock
 from bot.media.library import BATCH_MAX, Library
 from bot.metrics import Metrics
+from bot.people.campaigns import forget_recipients
 from bot.people.tenants import list_firms
 from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE, StoreError
@@ -16,6 +18,8 @@ from handlers.ports import FilesDownError
 
 DAYS: Final = 90
 """For how long a firm that has not said so keeps what people send. Our choice: a season of claims and returns."""
+CAMPAIGN_DAYS: Final = 30
+"""After its end a campaign is looked at no longer, and Law 19.628 lets nobody keep addresses for nothing (article 3 c)."""
 EVERY_S: Final = 3_600.0
 LOCK_NUMBER: Final = 0x4D454449  # any number that nobody else takes; "MEDI"
 
@@ -50,7 +54,7 @@ class Retention:
             await self._clock.sleep(EVERY_S)
 
     async def pass_once(self) -> int:
-        """Delete everything whose time is over; answers how many files that were, 0 if another process is at it.
+        """End everything whose time is over; answers how many files that were, 0 if another process is at it.
 
         Raises:
             bot.store.errors.UNAVAILABLE, FilesDownError, StoreError: the rest waits for the next pass.
@@ -60,7 +64,11 @@ class Retention:
         async with self._database.system() as connection:
             if not await connection.fetchval(f"SELECT pg_try_advisory_xact_lock({LOCK_NUMBER})"):
                 return 0
+            now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
             for firm in await list_firms(self._database):
+                await forget_recipients(
+                    *(self._database, firm.id), ended_before=now - timedelta(days=CAMPAIGN_DAYS)
+                )
                 while batch := await self._library.expire(firm.id):
                     deleted += batch
                     if batch < BATCH_MAX:

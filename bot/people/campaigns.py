@@ -155,6 +155,25 @@ async def place_of(
     return None if row is None else (CampaignId(str(row["campaign_id"])), row["n"])
 
 
+async def forget_recipients(database: Database, tenant: TenantId, *, ended_before: datetime) -> int:
+    """Blank whom ended campaigns went to and what they were told; answers of how many recipients.
+
+    What became of each message stays, under its id.
+    """
+    async with database.tenant(tenant) as connection:
+        done = await connection.execute(
+            """
+            UPDATE smarterbot.campaign_recipients AS recipient
+            SET phone = '', bsuid = '', contact_id = NULL, message = '{}', evidence = ''
+            FROM smarterbot.campaigns AS campaign
+            WHERE campaign.tenant_id = $1 AND campaign.status IN ('done', 'cancelled') AND campaign.changed_at <= $2
+              AND recipient.tenant_id = $1 AND recipient.campaign_id = campaign.id AND recipient.message <> '{}'
+            """,
+            *(tenant, ended_before),
+        )
+    return int(done.rpartition(" ")[2])
+
+
 def _addressee(row: asyncpg.Record) -> Addressee:
     contact: UUID | None = row["contact_id"]
     return Addressee(

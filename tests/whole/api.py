@@ -105,6 +105,7 @@ def order_update(n: int, order: str = "1042") -> dict[str, Any]:
     return {
         "to": {"phone": f"+{phone(n)}"},
         "message": {"intent": "order_update", "name": "Ana", "order": order, "status": "ready"},
+        "permission": {"purpose": "notices", "evidence": f"order {order}, placed on the web"},
     }
 
 

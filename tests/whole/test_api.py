@@ -18,9 +18,10 @@ import pytest
 import redis.asyncio as redis
 
 from bot.clock import Clock
+from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.people.channels import add_channel
-from bot.people.tenants import add_tenant
+from bot.people.tenants import add_tenant, list_firms
 from bot.store.database import Database
 from bot.store.secrets import SecretBox
 from flows.dialog.ctx import Firm
@@ -30,6 +31,7 @@ from handlers.ports import Channel
 from tests.whole.api import Caller, caller_of, make_key, order_update, price_list
 from tests.whole.conftest import KEYS, Whole, whole_server
 from tests.whole.people import until
+from tests.whole.test_conversations import Live
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=ZoneInfo("America/Santiago"))
 HOUR_MS = 3_600_000
@@ -41,7 +43,19 @@ async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator
     clock = Clock()
     clock.shift(int(NOON.timestamp() * 1000) - clock.now_ms())
     async with whole_server(stores, tmp_path, free_port, clock=clock) as whole:
+        await template_is(whole, "APPROVED")
         yield whole
+
+
+async def template_is(whole: Whole, status: str, name: str = "pedido_actualizado") -> None:
+    """Wait until the server knows that a template stands so."""
+    [channel, *_] = whole.server.directory.channels()
+
+    async def is_so() -> bool:
+        template = whole.server.directory.template(channel.id, name, "es_CL")
+        return template is not None and template.status == status
+
+    await until(is_so, within_s=15, what=f"that the template is {status}")
 
 
 @pytest.fixture
@@ -121,6 +135,83 @@ async def test_what_may_wait_is_parked_and_said_once_the_person_writes(
     await writes(whole, 1)
 
     await api.fate_is(sent.body["id"], "delivered", "read")
+
+
+async def test_a_notice_that_the_person_has_not_allowed_stays_here(
+    whole: Whole, api: Caller
+) -> None:
+    await whole.people.join(1)
+    notice = order_update(1)
+    permission = notice.pop("permission")
+
+    without = await api.call("POST", "/v1/messages", notice)
+    fate = await api.fate_is(without.body["id"], "refused")
+    assert fate["reason"] == "no_consent"
+    assert await heard(whole, 1) == []
+
+    proved = await api.call("POST", "/v1/messages", {**notice, "permission": permission})
+    await api.fate_is(proved.body["id"], "delivered", "read")
+
+
+async def test_a_template_that_meta_paused_stops_what_depends_on_it(
+    whole: Whole, api: Caller
+) -> None:
+    await whole.people.join(1)
+    url = f"{whole.settings.graph_url}/api/accounts/{NUMBER.id}/decisions"
+    pause = {
+        "type": "template",
+        "event": "PAUSED",
+        "title": "FIRST_PAUSE",
+        "name": "pedido_actualizado",
+        "language": "es_CL",
+    }
+    async with whole.http.post(url, json=pause) as answer:
+        assert answer.status == 202, await answer.text()
+    await template_is(whole, "PAUSED")
+
+    sent = await api.send(1)
+
+    fate = await api.fate_is(sent.body["id"], "refused")
+    assert fate["reason"] == "template_unusable"
+    await writes(whole, 1)
+    free = await api.send(1)
+    assert (await api.fate_is(free.body["id"], "delivered", "read"))["form"] == "text"
+
+
+async def test_the_meter_counts_what_was_sent_by_the_api(whole: Whole, api: Caller) -> None:
+    await whole.people.join(1)
+    sent = await api.send(1)
+    await api.fate_is(sent.body["id"], "delivered", "read")
+
+    async def fares() -> list[tuple[str, str]]:
+        async with Database.open(whole.stores.postgres.app) as database:
+            [firm] = await list_firms(database)
+            async with database.tenant(firm.id) as connection:
+                rows = await connection.fetch(
+                    "SELECT category, price_type FROM smarterbot.message_fares WHERE NOT failed"
+                )
+        return [(row["category"], row["price_type"]) for row in rows]
+
+    async def counted() -> bool:
+        return await fares() == [("utility", "regular")]
+
+    await until(counted, within_s=10, what="a fare")
+
+
+async def test_a_file_that_a_template_offers_comes_with_the_tap(whole: Whole, api: Caller) -> None:
+    await whole.people.join(1)
+    sent = await api.call("POST", "/v1/messages", price_list(1))
+    await api.fate_is(sent.body["id"], "delivered", "read")
+    [offer] = await heard(whole, 1)
+    assert "Toca el botón" in offer
+
+    await whole.people.act(1, Live(whole).tap("Ver precios"))
+
+    async def has_it() -> bool:
+        return len(await heard(whole, 1)) == 2
+
+    await until(has_it, within_s=10, what="the file")
+    assert (await heard(whole, 1))[1].startswith("Hola Ana, esta es la lista de precios")
 
 
 async def test_a_person_who_opted_out_is_left_in_peace(whole: Whole, api: Caller) -> None:
@@ -538,10 +629,18 @@ async def settled(api: Caller, id: str) -> dict[str, Any]:
     return page
 
 
-async def test_a_limit_of_its_own_needs_prices(api: Caller) -> None:
-    answer = await api.call("POST", "/v1/campaigns", campaign(1, spend_max=1000))
+async def test_a_campaign_keeps_within_a_limit_of_its_own(whole: Whole, api: Caller) -> None:
+    for n in (1, 2, 3):
+        await whole.people.join(n)
+    begun = await api.call("POST", "/v1/campaigns", campaign(1, 2, 3, spend_max=100))
+    path = f"/v1/campaigns/{begun.body['id']}"
 
-    assert (answer.status, answer.pointers) == (422, ["/spend_max"])
+    async def rests() -> bool:
+        return bool((await api.call("GET", path)).body.get("waits_for") == "spend_max")
+
+    await until(rests, within_s=10)
+    # Marketing in Chile: 84 pesos a message.
+    assert (await api.call("GET", path)).body["released"] == 1
 
 
 # ------------------------------------------------------------------ the document

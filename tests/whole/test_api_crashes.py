@@ -31,8 +31,17 @@ async def site() -> AsyncIterator[Installation]:
 @pytest.fixture
 async def api(site: Installation) -> AsyncIterator[Caller]:
     new = await make_key(site.stores, KEYS)
+    await until(lambda: templates_are_known(site), within_s=site.patience_s)
+    await asyncio.sleep(2.5)  # processes look every two seconds
     async with aiohttp.ClientSession() as http:
         yield Caller(http, site.webs[0].address, new.key)
+
+
+async def templates_are_known(site: Installation) -> bool:
+    async with Database.open(site.stores.postgres.app) as database:
+        [firm] = await list_firms(database)
+        async with database.tenant(firm.id) as connection:
+            return bool(await connection.fetchval("SELECT count(*) FROM smarterbot.templates"))
 
 
 async def said(site: Installation) -> list[int]:

@@ -17,5 +17,6 @@ GRANT EXECUTE ON FUNCTION
   smarterbot.directory_templates(), smarterbot.directory_holds(), smarterbot.directory_alerts()
   TO :app;
 GRANT SELECT, INSERT, UPDATE ON smarterbot.api_keys, smarterbot.campaigns TO :app;
-GRANT SELECT, INSERT, DELETE ON smarterbot.campaign_recipients TO :app;
+GRANT SELECT, INSERT ON smarterbot.campaign_recipients TO :app;
+GRANT UPDATE (phone, bsuid, contact_id, message, evidence) ON smarterbot.campaign_recipients TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.directory_keys(), smarterbot.has_keys(uuid[]) TO :app;

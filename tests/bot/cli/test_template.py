@@ -26,8 +26,10 @@ def test_a_push_creates_what_meta_has_not(smarterbot: Command, meta: Meta, chann
     assert answer.code == 0
     assert set(there) == set(OURS.files)
     assert {template.status for template in there.values()} == {"PENDING"}
-    assert [(each["step"], each["status"]) for each in answer.json] == [("create", "PENDING")] * 14
-    assert "1/14 codigo_ingreso en: create: PENDING" in answer.error
+    assert [(each["step"], each["status"]) for each in answer.json] == [
+        ("create", "PENDING")
+    ] * len(OURS.files)
+    assert f"1/{len(OURS.files)} codigo_ingreso en: create: PENDING" in answer.error
 
 
 def test_a_second_push_changes_nothing(smarterbot: Command, meta: Meta, channel: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -16,13 +17,23 @@ from bot.engine.journal import Journal
 from bot.engine.limits import Limits
 from bot.engine.proposals import Proposals
 from bot.lanes import Bell, Lanes, Wire
+from bot.media.folder import Folder
+from bot.media.library import Library
+from bot.media.links import Links
+from bot.media.retention import Retention
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
-from bot.people.campaigns import Addressee, CampaignRow, add_campaign, get_campaign
+from bot.people.campaigns import (
+    Addressee,
+    CampaignRow,
+    add_campaign,
+    get_campaign,
+    read_message_ids,
+)
 from bot.people.directory import Directory
 from bot.people.tenants import change_settings
 from bot.store.database import Database
-from bot.store.secrets import SecretBox
+from bot.store.secrets import Key, SecretBox
 from flows.intents import PriceList
 from flows.values.ids import CampaignId, ChannelId, MessageId, TenantId
 from handlers.events import Cap, Proposed, Sender
@@ -188,6 +199,41 @@ async def test_a_release_that_is_repeated_puts_nothing_twice(stage: Stage) -> No
     await stage.work()
 
     assert len(await stage.released()) == 10
+
+
+async def test_whom_an_ended_one_went_to_is_forgotten_after_a_month(
+    stage: Stage, tmp_path: Path
+) -> None:
+    library = Library(
+        stage.database,
+        Folder(tmp_path / "media"),
+        drafts=tmp_path / "drafts",
+        links=Links((Key(id="k1", secret=bytes(32)),)),
+        public_url="",
+        days_of=lambda _tenant: 90,
+        clock=stage.clock,
+    )
+    retention = Retention(stage.database, library, clock=stage.clock, metrics=Metrics())
+
+    async def known() -> int:
+        async with stage.database.tenant(BAKERY.id) as connection:
+            rows = await connection.fetch("SELECT * FROM smarterbot.campaign_recipients")
+        assert len(rows) == 10
+        return sum("5696100" in repr(row) or "Ana" in repr(row) for row in rows)
+
+    await stage.begin(10)
+    await retention.pass_once()
+    await stage.work()
+    assert (await stage.row()).status == "done"
+    await stage.pass_time(29 * 24 * HOUR_MS)
+    await retention.pass_once()
+    assert await known() == 10
+
+    await stage.pass_time(2 * 24 * HOUR_MS)
+    await retention.pass_once()
+
+    assert await known() == 0
+    assert len(await read_message_ids(stage.database, BAKERY.id, CAMPAIGN, most=20)) == 10
 
 
 async def test_it_is_paused_and_goes_on_where_it_was(stage: Stage) -> None:

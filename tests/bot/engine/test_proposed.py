@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from bot.engine.conversation import Conversation
 from bot.engine.turn import Decision
 from flows.catalogue import product_book
-from flows.dialog.content import Document, Template, Text
+from flows.dialog.content import Document, Reply, Template, Text
 from flows.intents import AnyIntent, InvoiceReady, OrderUpdate, PriceList
 from flows.values.ids import ChannelId, ContactId, MessageId
 from flows.window import MARGIN_MS, SERVICE_MS
 from handlers.actions import Say
-from handlers.events import Cap, Permission, Proposed, Sender
+from handlers.events import Cap, Permission, Proposed, Refused, Sender
 from handlers.journal import ConsentChange, RefusedRecord, TurnRecord
 from tests.bot.engine.test_turn import ANA, NOW, TENANT, decide, sends, wrote
 
@@ -142,18 +142,30 @@ def test_a_file_that_the_template_cannot_carry_waits_for_the_tap(talking: Conver
     )
 
     told = take(proposed(invoice, expires=late + HOUR_MS, permission=ORDERED), talking, late)
-    tapped = decide(
-        wrote("Ver documento", 9, at_ms=late + HOUR_MS),
-        rest=told.conversation,
-        now_ms=late + HOUR_MS + 5_000,
-        book=product_book(),
-    )
+    template = only_say(told).content
+    assert isinstance(template, Template)
+    [button] = template.buttons
+    assert isinstance(button, Reply)
+    after = late + 3 * DAY_MS  # the message itself was good for an hour
+    tap = wrote("Ver documento", 9, at_ms=after)
+    tap = replace(tap, heard=replace(tap.heard, kind="tap", choice=button.payload))
+    tapped = decide(tap, rest=told.conversation, now_ms=after, book=product_book())
 
-    assert isinstance(only_say(told).content, Template)
-    file = sends(tapped)[0]
-    assert isinstance(file, Say)
+    file = only_say(tapped)
     assert isinstance(file.content, Document)
     assert file.ref == f"{MESSAGE}-file"
+
+
+def test_a_file_whose_window_closed_on_the_way_waits_for_the_tap(talking: Conversation) -> None:
+    said = take(proposed(OFFER, permission=WEB), talking)
+    say = only_say(said)
+    assert isinstance(say.content, Document)
+
+    refused = Refused(ref=say.ref, fault="window_closed", code=131047, replaced=True, say=say)
+    after = decide(refused, rest=said.conversation, book=product_book())
+
+    [parked] = after.conversation.parked
+    assert (parked.ref, parked.content) == (f"{MESSAGE}-file", say.content)
 
 
 def test_the_language_that_the_person_chose_is_spoken(talking: Conversation) -> None:

@@ -63,6 +63,7 @@ def test_the_product_brings_what_its_work_needs() -> None:
         "codigo_ingreso",  # a login
         "encuesta_atencion",  # how it was
         "factura_lista",  # an invoice
+        "lista_precios",  # an offer
         "pedido_actualizado",  # an order
         "recordatorio_hora",  # an appointment
         "registro_pendiente",  # a sign-up that was left
