@@ -1,6 +1,8 @@
 """What lies in a conversation's lane: things that happened to it."""
 
-from msgspec import Struct
+from typing import Literal
+
+from msgspec import Raw, Struct
 
 from flows.dialog.content import Content
 from flows.dialog.events import Heard, Result
@@ -28,6 +30,72 @@ class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
     heard: Heard
     received: int = 0
     """When we took it, ms since the epoch by our clock: what a pause between messages is measured from."""
+    early: bool = False
+    """An edit or a revoke that came before the message it is about."""
+
+
+class Echoed(Struct, frozen=True, omit_defaults=True, tag="echoed"):
+    """Somebody of the firm wrote to the person from the WhatsApp Business app of the same number."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+    """The person it was written to."""
+    heard: Heard
+
+
+class Preferred(Struct, frozen=True, omit_defaults=True, tag="preferred"):
+    """The person stopped offers, or let them come again, in WhatsApp's own settings."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+    marketing: bool
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+
+
+MovedWhy = Literal[
+    "number",    # they changed their number, and with it their BSUID
+    "user_id",   # only their BSUID changed
+    "identity",  # same number, another device or installation: it may be somebody else
+    "recycled",  # their number writes under the BSUID of somebody else
+]  # fmt: skip
+
+
+class Moved(Struct, frozen=True, omit_defaults=True, tag="moved"):
+    """A contact is no longer surely who they were: nothing that was proved before counts."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+    """The addresses that they had."""
+    why: MovedWhy
+    at: int
+    """Seconds since the epoch."""
+
+
+class Joined(Struct, frozen=True, omit_defaults=True, tag="joined"):
+    """This contact proved to be another one: what is here goes over to their conversation."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    into: ContactId
+    sender: Sender
+    """Both addresses, as they came together."""
+
+
+class HandedOver(Struct, frozen=True, omit_defaults=True, tag="handed_over"):
+    """What a conversation was, before it was joined to this one."""
+
+    contact: ContactId
+    sender: Sender
+    state: Raw
+    """JSON of `bot.engine.conversation.Conversation`."""
 
 
 class Answered(Struct, frozen=True, tag="answered"):
@@ -54,5 +122,5 @@ class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
     """What was to be said; None when it came back by status."""
 
 
-Event = Arrived | Answered | Refused
+Event = Arrived | Answered | Refused | Echoed | Preferred | Moved | Joined | HandedOver
 """Tagged by msgspec: one JSON object each."""
