@@ -19,6 +19,10 @@ TEXT_MAX: Final = 700
 ROW_NOTE_MAX: Final = 72
 """Interactive list messages: description of a row."""
 
+QUIET_MINUTES: Final = 120
+"""Our choice: an owner who answers by hand does so for a while, and comes back to it."""
+QUIET_MINUTES_MAX: Final = 10_080  # a week
+
 _JOINER: Final = "\u200d"
 _FIRMS_KEPT: Final = 4096
 
@@ -163,6 +167,12 @@ def _yes_no(value: str) -> str:
             raise ValueError("is neither yes nor no")
 
 
+def _minutes(value: str) -> str:
+    if not value.isdecimal() or int(value) > QUIET_MINUTES_MAX:
+        raise ValueError(f"is no number of minutes up to {QUIET_MINUTES_MAX}")
+    return str(int(value))
+
+
 SETTINGS: Final[Mapping[str, Setting]] = {
     "hours": Setting(
         "opening hours, in the firm's time zone",
@@ -185,6 +195,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "read_receipts": Setting(
         "whether customers see blue ticks on what the bot has read", "yes", _yes_no
     ),
+    "quiet_minutes": Setting(
+        "how long the bot is silent after somebody of the firm answers from their phone; 0: not at all", "120", _minutes
+    ),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
@@ -200,5 +213,6 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
-    told.pop("read_receipts", None)  # the engine's affair, not the conversation's
+    for key in ("read_receipts", "quiet_minutes"):  # the engine's affair, not the conversation's
+        told.pop(key, None)
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)
