@@ -31,6 +31,8 @@ from bot.logs import setup_logs
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
 from bot.people.directory import Directory
+from bot.people.moves import Moves
+from bot.people.proofs import Proofs
 from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.keys import embedded_keys
@@ -152,7 +154,8 @@ async def running(
             outage_doubt_ms=waits.outage_doubt_ms,
         )
         stack.push_async_callback(sender.close)
-        handlers: list[Handler] = [sender, Desk(clock)]
+        moves = Moves(lanes, bell, addresses, Proofs(wire), channel_of=directory.channel)
+        handlers: list[Handler] = [sender, Desk(clock), moves]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -198,6 +201,7 @@ async def running(
                 room=lambda: runner.room("conv") if works else 0,
                 take=runner.take,
                 on_refused_statuses=health_of_intake.refused,
+                channels_of=directory.channels_of,
             )
             webhook = WhatsAppWebhook(
                 app_secrets=(settings.app_secret,),

@@ -4,6 +4,7 @@ from msgspec import Raw, Struct
 
 from flows.dialog.content import Content, Template
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
+from handlers.events import Sender
 
 
 class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
@@ -46,6 +47,47 @@ class MarkRead(Struct, frozen=True, omit_defaults=True, tag="read"):
 
 
 SendAction = Say | MarkRead
+
+
+class Forward(Struct, frozen=True, omit_defaults=True, tag="forward"):
+    """Put an event into the conversation that it belongs to. Lives, as all that follow, in lane `people/<conversation>`."""
+
+    event: Raw
+    """JSON of a `handlers.events.Event`."""
+    mark: str
+    """What makes the event itself, so that it is put once."""
+    at: int
+    """Its own time, seconds since the epoch."""
+    to: ConversationId = ConversationId("")
+    """Empty: that of whoever has the sender's addresses now."""
+
+
+class Settle(Struct, frozen=True, tag="settle"):
+    """The phone that led to another contact leads to this one from now on."""
+
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+
+
+class Close(Struct, frozen=True, tag="close"):
+    """These addresses do not lead to this contact any more: whoever writes from them is somebody new."""
+
+    channel: ChannelId
+    contact: ContactId
+    senders: tuple[Sender, ...]
+
+
+class Void(Struct, frozen=True, tag="void"):
+    """What this contact proved about who they are, up to a moment, counts for nothing: log-ins end."""
+
+    tenant: TenantId
+    contact: ContactId
+    at: int
+    """ms since the epoch."""
+
+
+PeopleAction = Forward | Settle | Close | Void
 
 
 class Ask(Struct, frozen=True, tag="ask"):

@@ -90,8 +90,10 @@ class Joined(Struct, frozen=True, omit_defaults=True, tag="joined"):
 
 
 class HandedOver(Struct, frozen=True, omit_defaults=True, tag="handed_over"):
-    """What a conversation was, before it was joined to this one."""
+    """What another conversation was, until its contact proved to be this one."""
 
+    tenant: TenantId
+    channel: ChannelId
     contact: ContactId
     sender: Sender
     state: Raw

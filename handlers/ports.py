@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from flows.dialog.ctx import Firm
 from flows.dialog.events import Heard
-from flows.values.ids import ChannelId, ConversationId, ItemId, TenantId
-from handlers.events import Event, Sender
+from flows.values.ids import ChannelId, ConversationId, ItemId, TenantId, Wamid
+from handlers.events import Event, MovedWhy, Sender
 from handlers.journal import Record, StatusSeen
 
 # ------------------------------------------------------------------ hearing
@@ -44,12 +44,54 @@ class Arrival:
     heard: Heard
 
 
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What somebody of the firm wrote from the WhatsApp Business app."""
+
+    channel: Channel
+    sender: Sender
+    """The person they wrote to."""
+    heard: Heard
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A person changed their number, their BSUID or their device."""
+
+    channel: Channel
+    sender: Sender
+    """Under the addresses that they had."""
+    id: Wamid
+    why: MovedWhy
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A person stopped offers, or let them come again, in WhatsApp's own settings."""
+
+    channel: Channel
+    sender: Sender
+    marketing: bool
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+
+
+Happening = Echo | Move | Preference
+"""What is told of a person, and is no message of theirs."""
+
+
 class Directory(Protocol):
     """Tenants and channels, from memory; refreshed behind the scenes. Never waits for PostgreSQL."""
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None: ...
 
     def channel(self, channel: ChannelId) -> Channel | None: ...
+
+    def channels_of_waba(self, waba_id: str) -> Sequence[Channel]:
+        """All numbers of a WhatsApp Business Account; empty if there is none in the directory."""
+        ...
 
     def firm(self, tenant: TenantId) -> Firm | None: ...
 
@@ -61,7 +103,12 @@ class Directory(Protocol):
 class Intake(Protocol):
     """Makes what was heard durable."""
 
-    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+    async def hear(
+        self,
+        arrivals: Sequence[Arrival],
+        statuses: Sequence[StatusSeen],
+        happenings: Sequence[Happening] = (),
+    ) -> None:
         """Put each message into its conversation's lane and record each status: all of it, once.
 
         Repeating it is harmless: a message is known by its wamid, a status by (wamid, status).

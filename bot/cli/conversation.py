@@ -102,7 +102,9 @@ def _message_lines(message: Message) -> Iterator[str]:
     ]
     remark = f"  # {', '.join(notes)}" if notes else ""
     if isinstance(message.content, Heard):
-        yield f"> {_heard(message.content)}"
+        mark = ">" if message.direction == "in" else "~ phone |"
+        changed = f"  # {message.content.changed}" if message.content.changed else ""
+        yield f"{mark} {_heard(message.content)}{changed}"
     else:
         first, *rest = written(message.content).split("\n")
         yield f"< {first}{remark}"

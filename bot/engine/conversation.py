@@ -6,6 +6,7 @@ from msgspec import Struct, field
 from msgspec.json import Decoder, Encoder
 
 from flows.dialog.content import Content
+from flows.dialog.events import Heard
 from flows.dialog.session import Session
 from flows.values.ids import ChannelId, ContactId, TenantId
 from handlers.events import Sender
@@ -22,6 +23,14 @@ class Parked(Struct, frozen=True):
     content: Content
     expires: int
     """ms since the epoch."""
+
+
+class Early(Struct, frozen=True):
+    """An edit or a revoke that came before the message it is about."""
+
+    heard: Heard
+    until: int
+    """How long that message is waited for, ms since the epoch."""
 
 
 class Conversation(Struct, frozen=True, omit_defaults=True):
@@ -44,6 +53,20 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     """The person wants nothing that they did not ask for."""
     marketing: bool = field(name="m", default=False)
     parked: tuple[Parked, ...] = field(name="k", default=())
+    # what happened to the person
+    referred: int = field(name="ad", default=0)
+    """When they last came through an ad, by Meta's timestamp, seconds since the epoch."""
+    preferred: int = field(name="mp", default=0)
+    """When they last said in WhatsApp's settings whether they want offers, seconds since the epoch."""
+    early: tuple[Early, ...] = field(name="e", default=())
+    proofs_from: int = field(name="pf", default=0)
+    """What they proved before this moment about who they are is void (seconds since the epoch)."""
+    left: bool = field(name="l", default=False)
+    """The addresses are theirs no more: whoever writes here is somebody else."""
+    into: ContactId = field(name="i", default=ContactId(""))
+    """The contact that they proved to be: all that comes here goes on to that conversation."""
+    settle_ms: int = field(name="st", default=0)
+    """When their phone shall lead there at once, if nothing comes here any more (ms since the epoch)."""
 
 
 def paced(pair_ms: int, now_ms: int) -> tuple[int, int]:

@@ -6,10 +6,27 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
+from msgspec import Raw
 from msgspec.json import Encoder
 from msgspec.structs import replace
 
 from bot.engine.conversation import Conversation, Parked, paced
+from bot.engine.conversation import decode as decode_conversation
+from bot.engine.conversation import encode as encode_conversation
+from bot.engine.hearing import (
+    CORRECTS,
+    EARLY_MAX,
+    OPENS_NOTHING,
+    SETTLE_MS,
+    apply_corrections,
+    correction,
+    handed_over,
+    met,
+    quiet_minutes,
+    waiting,
+    wordless,
+)
+from bot.people.addresses import conversation_of
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
 from flows.dialog.content import Content, Template
@@ -21,9 +38,29 @@ from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
 from flows.window import decide as may_say
-from handlers.actions import Ask, MarkRead, Say
-from handlers.events import Answered, Arrived, Event, Refused
-from handlers.journal import ConsentChange, Record, RefusedRecord, Said, TurnRecord
+from handlers.actions import Ask, Close, Forward, MarkRead, Say, Settle, Void
+from handlers.events import (
+    Answered,
+    Arrived,
+    Echoed,
+    Event,
+    HandedOver,
+    Joined,
+    Moved,
+    Preferred,
+    Refused,
+    Sender,
+)
+from handlers.journal import (
+    ConsentChange,
+    Correction,
+    JoinedRecord,
+    MovedRecord,
+    Record,
+    RefusedRecord,
+    Said,
+    TurnRecord,
+)
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
@@ -71,7 +108,7 @@ def decide(
     """
     first = events[0] if events else None
     if rest is None:
-        if not isinstance(first, Arrived):
+        if first is None or isinstance(first, Answered | Refused):
             raise UnknownConversationError("no state and no message that opens one")
         rest = Conversation(
             tenant=first.tenant, channel=first.channel, contact=first.contact, session=book.fresh()
@@ -97,11 +134,20 @@ class _Run:
     now_ms: int
     pushes: list[tuple[str, bytes]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    applied: frozenset[Wamid] = frozenset()
+    """Edits and revokes that have changed a message before it was read."""
 
     def through(self, events: Sequence[Event]) -> Decision:
+        events, self.applied = apply_corrections(events, self.now.early)
         used, hold_ms = 0, 0
         while used < len(events):
             match events[used]:
+                case event if self._is_elsewhere(event):
+                    self._forward(event)
+                    used += 1
+                case Arrived(heard=heard) if heard.id in self.applied:
+                    self._used_up(heard, events[:used])
+                    used += 1
                 case Arrived() as first:
                     # A timer that came before it may lead to another state, with a pause of its own.
                     self._timers(first.received or self.now_ms)
@@ -117,10 +163,28 @@ class _Run:
                 case Refused() as refused:
                     self._refused(refused)
                     used += 1
+                case Echoed() as echoed:
+                    self._echoed(echoed)
+                    used += 1
+                case Preferred() as preferred:
+                    self._preferred(preferred)
+                    used += 1
+                case Moved() as moved:
+                    self._moved(moved)
+                    used += 1
+                case Joined() as joined:
+                    self._joined(joined)
+                    used += 1
+                case HandedOver(state=state):
+                    self.now = handed_over(self.now, decode_conversation(state))
+                    used += 1
                 case other:
                     assert_never(other)
         if not events:
             self._timers(self.now_ms)
+            self._settle()
+        if self.now.early:
+            self._wait_no_longer()
         return Decision(
             conversation=self.now,
             consumed=used,
@@ -140,6 +204,8 @@ class _Run:
         for event in events[start:]:
             if not isinstance(event, Arrived) or (group and not self._pause_ms()):
                 break
+            if event.contact != self.now.contact or event.heard.id in self.applied:
+                break
             group.append(event)
         return group
 
@@ -153,14 +219,246 @@ class _Run:
 
     def _arrived(self, group: list[Arrived]) -> None:
         last = group[-1]
+        opened = [a.heard.at for a in group if a.heard.kind not in OPENS_NOTHING]
         self.now = replace(
             self.now,
-            sender=last.sender,
-            last_in=max(self.now.last_in, *(a.heard.at for a in group)),
+            sender=met(self.now.sender, last.sender),
+            last_in=max(self.now.last_in, *opened, 0),
         )
-        heard = tuple(a.heard for a in group)
         self._unpark()
-        self._advance(heard, heard=heard)
+        heard = tuple(a.heard for a in group)
+        # The usual: nothing of it corrects anything, or was corrected.
+        if not self.applied and not any(h.kind in CORRECTS or h.referral for h in heard):
+            self._advance(heard, heard=heard)
+            return
+        if referred := [h.at for h in heard if h.referral is not None]:
+            self.now = replace(self.now, referred=max(self.now.referred, *referred))
+        self._corrected(group)
+
+    # -------------------------------------------------------------- corrections
+
+    def _corrected(self, group: Sequence[Arrived]) -> None:
+        """Messages with edits and revokes among them; those that changed an unread message have done so already."""
+        kept: list[Heard] = []
+        late: list[Heard] = []
+        for arrived in group:
+            heard = arrived.heard
+            if heard.kind not in CORRECTS:
+                kept.append(heard)
+            elif arrived.early:
+                early = (*self.now.early, waiting(heard, self.now_ms))
+                self.now = replace(self.now, early=early[-EARLY_MAX:])
+            else:
+                late.append(heard)
+        if self.now.early:
+            come = {heard.id for heard in kept}
+            left = tuple(e for e in self.now.early if e.heard.reply_to not in come)
+            self.now = replace(self.now, early=left)
+        self._hear(kept, late)
+
+    def _used_up(self, by: Heard, before: Sequence[Event]) -> None:
+        """A correction that has changed a message that is among the waiting events."""
+        if not any(isinstance(e, Arrived) and e.heard.id == by.reply_to for e in before):
+            # That message comes after it, and may be held: then the correction must not be forgotten.
+            early = (*self.now.early, waiting(by, self.now_ms))
+            self.now = replace(self.now, early=early[-EARLY_MAX:])
+
+    def _hear(self, kept: Sequence[Heard], late: Sequence[Heard]) -> None:
+        """What is there to be answered is; the rest is written down.
+
+        Args:
+            kept: messages, in order; those that were taken back say nothing any more.
+            late: corrections of messages that were read before.
+        """
+        edits = [by for by in late if by.kind == "edit"]
+        said = (*(h for h in kept if h.changed != "revoked"), *edits)
+        heard = (*kept, *map(wordless, edits))
+        corrections = tuple(map(correction, late))
+        if said:
+            self._advance(said, heard=heard, corrections=corrections)
+        elif heard or corrections:
+            self._note(heard=heard, corrections=corrections)
+
+    def _wait_no_longer(self) -> None:
+        """Edits whose message never came are heard: they are what the person wants to have said."""
+        over = [e for e in self.now.early if e.until <= self.now_ms]
+        if over:
+            left = tuple(e for e in self.now.early if e.until > self.now_ms)
+            self.now = replace(self.now, early=left)
+            self._hear((), [e.heard for e in over if e.heard.kind == "edit"])
+
+    def _note(
+        self,
+        *,
+        heard: Sequence[Heard] = (),
+        by_hand: tuple[Heard, ...] = (),
+        corrections: tuple[Correction, ...] = (),
+        consents: tuple[ConsentChange, ...] = (),
+    ) -> None:
+        """A turn that decides nothing, for the journal."""
+        number = self.now.turn + 1
+        self.now = replace(self.now, turn=number)
+        self.records.append(
+            TurnRecord(
+                tenant=self.now.tenant,
+                channel=self.now.channel,
+                contact=self.now.contact,
+                conversation=self.id,
+                turn=number,
+                at=self.now_ms,
+                # Addresses that were left are not theirs again by what is written down later.
+                sender=None if self.now.left else self.now.sender,
+                heard=tuple(map(without_secrets, heard)),
+                state=self.now.session.state,
+                consents=consents,
+                by_hand=tuple(map(without_secrets, by_hand)),
+                corrections=corrections,
+            )
+        )
+
+    # -------------------------------------------------------------- what is no message
+
+    def _echoed(self, echoed: Echoed) -> None:
+        """Somebody of the firm wrote by hand: the bot lets them speak."""
+        heard = echoed.heard
+        if self.now.sender == Sender():
+            self.now = replace(self.now, sender=echoed.sender)
+        if heard.kind in CORRECTS:
+            self._note(corrections=(correction(heard),))
+            return
+        self._note(by_hand=(heard,))
+        minutes = quiet_minutes(self.firm.settings)
+        until = (heard.at or self.now_ms // 1000) + minutes * 60
+        if minutes and heard.kind != "reaction" and until * 1000 > self.now_ms:
+            session = self.now.session
+            self.now = replace(
+                self.now,
+                session=replace(session, quiet_until=max(session.quiet_until, until)),
+            )
+
+    def _preferred(self, preferred: Preferred) -> None:
+        """In the ledger at once; what holds is what they said last, whichever came first."""
+        if self.now.sender == Sender():
+            self.now = replace(self.now, sender=preferred.sender)
+        if preferred.at >= self.now.preferred:
+            self.now = replace(self.now, marketing=preferred.marketing, preferred=preferred.at)
+        word = "resume" if preferred.marketing else "stop"
+        evidence = Wamid(f"user_preferences:{word}:{preferred.at}")
+        self._note(
+            consents=(ConsentChange("marketing", granted=preferred.marketing, evidence=evidence),)
+        )
+
+    def _moved(self, moved: Moved) -> None:
+        """The contact is not surely the same person any more: the session ends, what they proved is void."""
+        at_ms = moved.at * 1000 or self.now_ms
+        leaves = moved.why != "identity"
+        for parked in self.now.parked if leaves else ():
+            self._give_up(parked.ref, "moved")
+        known = self.now.sender
+        self.now = replace(
+            self.now,
+            # The visits go on being counted: what an old one still asks for must not answer a new one.
+            session=replace(self.book.fresh(), seq=self.now.session.seq),
+            proofs_from=max(self.now.proofs_from, at_ms // 1000),
+            left=self.now.left or leaves,
+            parked=() if leaves else self.now.parked,
+            early=(),
+        )
+        lane = f"people/{self.id}"
+        void = Void(tenant=self.now.tenant, contact=self.now.contact, at=at_ms)
+        self.pushes.append((lane, _json(void)))
+        if leaves:
+            close = Close(
+                channel=self.now.channel,
+                contact=self.now.contact,
+                senders=(moved.sender, *([known] if known != Sender() else [])),
+            )
+            self.pushes.append((lane, _json(close)))
+        self.records.append(
+            MovedRecord(
+                tenant=self.now.tenant,
+                contact=self.now.contact,
+                conversation=self.id,
+                at=at_ms,
+                why=moved.why,
+                closed=leaves,
+            )
+        )
+
+    def _joined(self, joined: Joined) -> None:
+        """All that this conversation is goes over, and all that still comes follows it."""
+        old = self.now
+        if old.into:
+            return
+        self.now = Conversation(
+            tenant=old.tenant,
+            channel=old.channel,
+            contact=old.contact,
+            sender=joined.sender,
+            turn=old.turn,
+            into=joined.into,
+            settle_ms=self.now_ms + SETTLE_MS,
+        )
+        over = HandedOver(
+            tenant=old.tenant,
+            channel=old.channel,
+            contact=joined.into,
+            sender=joined.sender,
+            state=Raw(encode_conversation(old)),
+        )
+        self._forward(over)
+        self.records.append(
+            JoinedRecord(tenant=old.tenant, contact=old.contact, into=joined.into, at=self.now_ms)
+        )
+
+    def _is_elsewhere(self, event: Event) -> bool:
+        """Whether an event belongs to another conversation by now."""
+        match event:
+            case Arrived(contact=contact):
+                return contact != self.now.contact or bool(self.now.into) or self.now.left
+            case Joined():
+                return False
+            case _:
+                return bool(self.now.into)
+
+    def _forward(self, event: Event) -> None:
+        into, to = self.now.into, ConversationId("")
+        if isinstance(event, Arrived) and event.contact != self.now.contact:
+            into = event.contact
+        if into:
+            to = conversation_of(self.now.channel, into)
+            if not isinstance(event, Answered | Refused):
+                event = replace(event, contact=into)
+        mark, at = self._mark(event)
+        forward = Forward(event=Raw(_json(event)), mark=mark, at=at, to=to)
+        self.pushes.append((f"people/{self.id}", _json(forward)))
+        if isinstance(event, Arrived) and self.now.into:
+            self.now = replace(self.now, settle_ms=self.now_ms + SETTLE_MS)
+
+    def _mark(self, event: Event) -> tuple[str, int]:
+        """What makes an event itself in any shard, and its own time (seconds since the epoch)."""
+        match event:
+            case Arrived(heard=heard) | Echoed(heard=heard):
+                return heard.id, heard.at
+            case Answered(result=result):
+                return f"{self.id}:result:{result.seq}", 0
+            case Refused(ref=ref, item=item, fault=fault):
+                return f"{self.id}:refused:{ref or item}:{fault}", 0
+            case Preferred(marketing=marketing, at=at):
+                return f"{self.id}:marketing:{marketing}:{at}", at
+            case Moved(why=why, at=at):
+                return f"{self.id}:moved:{why}:{at}", at
+            case Joined(contact=contact) | HandedOver(contact=contact):
+                return f"{self.id}:joined:{contact}", 0
+            case other:
+                assert_never(other)
+
+    def _settle(self) -> None:
+        if self.now.settle_ms and self.now.settle_ms <= self.now_ms:
+            settle = Settle(channel=self.now.channel, contact=self.now.into, sender=self.now.sender)
+            if settle.sender.wa_id:
+                self.pushes.append((f"people/{self.id}", _json(settle)))
+            self.now = replace(self.now, settle_ms=0)
 
     # -------------------------------------------------------------- refusals
 
@@ -208,7 +506,13 @@ class _Run:
             self._advance(due)
         raise RuntimeError("timers set timers without end")
 
-    def _advance(self, events: Sequence[FlowEvent], *, heard: tuple[Heard, ...] = ()) -> None:
+    def _advance(
+        self,
+        events: Sequence[FlowEvent],
+        *,
+        heard: tuple[Heard, ...] = (),
+        corrections: tuple[Correction, ...] = (),
+    ) -> None:
         unasked = not heard and any(isinstance(e, Wake) for e in events)
         locale = self.now.session.locale or self.firm.locale
         ctx = Ctx(
@@ -217,6 +521,7 @@ class _Run:
             contact=self.now.contact,
             name=self.now.sender.name,
             locale=locale,
+            proofs_from=self._at(self.now.proofs_from * 1000) if self.now.proofs_from else None,
         )
         turn = self.book.advance(self.now.session, events, ctx)
         number = self.now.turn + 1
@@ -243,6 +548,7 @@ class _Run:
                 state=turn.session.state,
                 consents=consents,
                 handoff=handoff,
+                corrections=corrections,
             )
         )
 
@@ -376,4 +682,8 @@ class _Run:
 
     def _wake_ms(self) -> int:
         at = self.now.session.wake_at()
-        return 0 if at is None else int(at.timestamp() * 1000)
+        wake_ms = 0 if at is None else int(at.timestamp() * 1000)
+        if self.now.early or self.now.settle_ms:
+            others = [self.now.settle_ms, *(each.until for each in self.now.early)]
+            return min(ms for ms in (wake_ms, *others) if ms)
+        return wake_ms

@@ -111,6 +111,13 @@ class Directory:
     def channel(self, channel: ChannelId) -> Channel | None:
         return self._channels.get(channel)
 
+    def channels_of_waba(self, waba_id: str) -> tuple[Channel, ...]:
+        return tuple(each for each in self._channels.values() if each.waba_id == waba_id)
+
+    def channels_of(self, tenant: TenantId) -> tuple[Channel, ...]:
+        """All numbers of a firm."""
+        return tuple(each for each in self._channels.values() if each.tenant == tenant)
+
     def firm(self, tenant: TenantId) -> Firm | None:
         return self._firms.get(tenant)
 

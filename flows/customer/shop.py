@@ -19,8 +19,6 @@ TEXT_MAX: Final = 700
 ROW_NOTE_MAX: Final = 72
 """Interactive list messages: description of a row."""
 
-QUIET_MINUTES: Final = 120
-"""Our choice: an owner who answers by hand does so for a while, and comes back to it."""
 QUIET_MINUTES_MAX: Final = 10_080  # a week
 
 _JOINER: Final = "\u200d"

@@ -39,7 +39,9 @@ ID_CHARS_MAX: Final = (
 )
 NAME_CHARS_MAX: Final = 256
 WORDS_CHARS_MAX: Final = 1_024  # of an ad; WhatsApp shows less
-CARDS_MAX: Final = 50  # contacts of a message, lines of an order; ours: what a person sends is far below
+CARDS_MAX: Final = (
+    50  # contacts of a message, lines of an order; ours: what a person sends is far below
+)
 PHONES_MAX: Final = 10  # of a contact
 NOTICES_MAX: Final = 100  # kept of one body; the rest says only how many
 TOO_LARGE: Final = 131052  # Meta: the file was over 100 MB

@@ -15,7 +15,17 @@ import structlog
 from aiohttp import web
 
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, Directory, Intake, StoreDownError
+from handlers.ports import (
+    Arrival,
+    Channel,
+    Directory,
+    Echo,
+    Happening,
+    Intake,
+    Move,
+    Preference,
+    StoreDownError,
+)
 from handlers.whatsapp.codec import MalformedError, Notice, Webhook, parse
 from handlers.whatsapp.meter import Meter
 
@@ -144,12 +154,12 @@ class WhatsAppWebhook:
             webhook = parse(body)
         except MalformedError:
             return self._refuse(400, "malformed")
-        arrivals, statuses = self._resolve(webhook)
+        arrivals, statuses, happenings = self._resolve(webhook)
         if webhook.notices:
             self._notice(webhook.notices)
-        if arrivals or statuses:
+        if arrivals or statuses or happenings:
             try:
-                await self._intake.hear(arrivals, statuses)
+                await self._intake.hear(arrivals, statuses, happenings)
             except StoreDownError:
                 return self._refuse(503, "store_down")
         return 200
@@ -184,7 +194,7 @@ class WhatsAppWebhook:
             self._reading -= len(body)
         return bytes(body)
 
-    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen]]:
+    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen], list[Happening]]:
         """Whose each of them is. A number that is not in the directory is counted, and passed over."""
         unknown: set[str] = set()
 
@@ -216,7 +226,26 @@ class WhatsAppWebhook:
             for status in webhook.statuses
             if (channel := channel_of(status.phone_number_id)) is not None
         ]
-        return arrivals, statuses
+        happenings: list[Happening] = [
+            Echo(channel, echo.sender, echo.heard)
+            for echo in webhook.echoes
+            if (channel := channel_of(echo.phone_number_id)) is not None
+        ]
+        happenings += [
+            Move(channel, move.sender, move.id, move.why, move.at)
+            for move in webhook.moves
+            if (channel := channel_of(move.phone_number_id)) is not None
+        ]
+        for told in webhook.preferences:
+            named = channel_of(told.phone_number_id) if told.phone_number_id else None
+            # Where only the account is named, it holds for each of its numbers.
+            channels = [named] if named else self._directory.channels_of_waba(told.waba_id)
+            happenings += [
+                Preference(channel, told.sender, told.marketing, told.at) for channel in channels
+            ]
+            if not channels:
+                self._meter.count("whatsapp_unknown_account")
+        return arrivals, statuses, happenings
 
     def _notice(self, notices: list[Notice]) -> None:
         for n, notice in enumerate(notices):

@@ -14,7 +14,6 @@ from handlers.whatsapp.codec import (
     MalformedError,
     Move,
     Notice,
-    Parsed,
     Status,
     Webhook,
     parse,
@@ -244,7 +243,10 @@ def names(found: Webhook) -> list[str]:
         ),
         pytest.param(
             "edit",
-            {"original_message_id": ABOUT, "message": {"type": "image", "image": {"caption": "¿y?"}}},
+            {
+                "original_message_id": ABOUT,
+                "message": {"type": "image", "image": {"caption": "¿y?"}},
+            },
             {"kind": "edit", "text": "¿y?", "reply_to": ABOUT},
             id="edit-of-a-caption",
         ),
@@ -260,7 +262,9 @@ def names(found: Webhook) -> list[str]:
             {"kind": "revoke", "reply_to": ABOUT},
             id="revoke",
         ),
-        pytest.param("revoke", {}, {"kind": "unsupported", "text": "revoke"}, id="revoke-of-nothing"),
+        pytest.param(
+            "revoke", {}, {"kind": "unsupported", "text": "revoke"}, id="revoke-of-nothing"
+        ),
         pytest.param(
             "system",
             {"type": "something_new", "body": "…"},
