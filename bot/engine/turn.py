@@ -530,7 +530,7 @@ class _Run:
         if turn.message is not None:
             reads = heard[-1].id if heard and self._shows_reading() else NOTHING
             said = self._say(f"{self.id}-{number}", turn, reads=reads, asked=not unasked)
-        elif heard and self._shows_reading():
+        elif heard and self._shows_reading() and not turn.session.quiet_until:
             typing = any(isinstance(e, Asked) for e in turn.effects)
             self._push_read(heard[-1].id, typing=typing)
         consents, handoff = self._effects(turn, heard)

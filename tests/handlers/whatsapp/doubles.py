@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, TenantId
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Channel, StoreDownError
+from handlers.ports import Arrival, Channel, Happening, StoreDownError
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
 
 TENANT = TenantId("1a0c7a2e-0000-4000-8000-000000000001")
@@ -37,6 +37,9 @@ class Phonebook:
     def channel(self, channel: ChannelId) -> Channel | None:
         return self.channels.get(channel)
 
+    def channels_of_waba(self, waba_id: str) -> list[Channel]:
+        return [c for c in self.channels.values() if c.waba_id == waba_id]
+
     def firm(self, tenant: TenantId) -> Firm | None:
         return Firm(id=tenant, name="Panadería")
 
@@ -50,6 +53,7 @@ class Ear:
     def __init__(self) -> None:
         self.messages: dict[str, Arrival] = {}
         self.statuses: dict[tuple[str, str], StatusSeen] = {}
+        self.happenings: list[Happening] = []
         self.calls = 0
         self.down = False
         self.answers = asyncio.Event()
@@ -61,7 +65,12 @@ class Ear:
     def turned_away(self) -> None:
         self.away += 1
 
-    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+    async def hear(
+        self,
+        arrivals: Sequence[Arrival],
+        statuses: Sequence[StatusSeen],
+        happenings: Sequence[Happening] = (),
+    ) -> None:
         self.calls += 1
         if self.down:
             raise StoreDownError("down")
@@ -72,6 +81,7 @@ class Ear:
             self.messages.setdefault(arrival.heard.id, arrival)
         for status in statuses:
             self.statuses.setdefault((status.wamid, status.status), status)
+        self.happenings += happenings
 
 
 class Counts:
