@@ -6,13 +6,22 @@ from typing import Final
 
 from handlers.ports import Clock
 from handlers.whatsapp.emulator import updates
-from handlers.whatsapp.emulator.content import Heard, Reaction
+from handlers.whatsapp.emulator.content import Heard, Picture, Reaction, Text, Voice
 from handlers.whatsapp.emulator.feed import Changed, ChatChanged, Feed
-from handlers.whatsapp.emulator.updates import Update
+from handlers.whatsapp.emulator.updates import MoveKind, Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
 from handlers.whatsapp.emulator.webhooks import Webhooks
 from handlers.whatsapp.emulator.witness import Witness
-from handlers.whatsapp.emulator.world import Accepted, Message, NumberId, PersonId, Status, World
+from handlers.whatsapp.emulator.world import (
+    Accepted,
+    Message,
+    NumberId,
+    Person,
+    PersonId,
+    Status,
+    World,
+    WorldError,
+)
 
 STATUSES_FIRST_S: Final = 5.0  # for how long an answer waits for its statuses to be taken
 
@@ -74,9 +83,84 @@ class Phones:
         _ = self._webhooks.put(update)  # its future is for those who have to wait
         return message
 
+    def correct(self, wamid: str, body: str | None) -> Message:
+        """A message is changed, or taken back, by whoever wrote it.
+
+        Raises:
+            WorldError: it cannot be.
+        """
+        now_ms = self._clock.now_ms()
+        message = self._world.correct(wamid, body, now_ms=now_ms)
+        self.tell(message)
+        self._post(
+            updates.corrected(
+                message,
+                wamid=self._world.next_wamid(),
+                number=self._world.numbers[message.number],
+                person=self._world.people[message.person],
+                now_ms=now_ms,
+            )
+        )
+        return message
+
+    def write_by_hand(
+        self, number: NumberId, person: PersonId, content: Text | Picture | Voice
+    ) -> Message:
+        """Somebody of the business answers from their phone; the bot hears an echo.
+
+        Raises:
+            WorldError: no such number or person.
+        """
+        message = self._world.by_hand(number, person, content, now_ms=self._clock.now_ms())
+        self.tell(message)
+        who = self._world.people[person]
+        self._post(updates.echo(message, number=self._world.numbers[number], person=who))
+        return message
+
+    def prefer(self, number: NumberId, person: PersonId, *, wants_offers: bool) -> None:
+        """The person stops offers, or lets them come again, in WhatsApp's settings."""
+        if number not in self._world.numbers or person not in self._world.people:
+            raise WorldError("no such number or person")
+        self._post(
+            updates.preference(
+                wants_offers=wants_offers,
+                wamid=self._world.next_wamid(),
+                number=self._world.numbers[number],
+                person=self._world.people[person],
+                now_ms=self._clock.now_ms(),
+            )
+        )
+
+    def move(self, person: PersonId, kind: MoveKind, *, wa_id: str = "") -> Person:
+        """The person has another number, another BSUID, or another device: whoever they chatted with hears of it.
+
+        Raises:
+            WorldError: no such person, or the phone is taken.
+        """
+        old = self._world.people.get(person)
+        new = self._world.change_person(
+            person, wa_id=wa_id if kind == "number" else None, renew_id=kind == "user_id"
+        )
+        assert old is not None, "changing a person that is not there is refused"
+        for number in self._world.numbers_of(person):
+            self._post(
+                updates.moved(
+                    kind,
+                    old,
+                    new,
+                    wamid=self._world.next_wamid(),
+                    number=number,
+                    now_ms=self._clock.now_ms(),
+                )
+            )
+        return new
+
+    def _post(self, update: Update) -> None:
+        _ = self._webhooks.put(update)  # its future is for those who have to wait
+
     def taken(self, update: Update) -> None:
         """The bot took a webhook: a person's message has arrived."""
-        if not update.is_status:
+        if not update.is_status and update.field == "messages":
             self._mark(update.wamid, "delivered")
 
     def receive(self, accepted: Accepted) -> None:
