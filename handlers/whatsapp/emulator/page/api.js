@@ -18,6 +18,7 @@ export const api = {
   state: () => call("GET", "state"),
   truth: () => call("GET", "truth"),
   addPerson: (person) => call("POST", "people", person),
+  become: (person, change) => call("POST", `people/${encodeURIComponent(person)}`, change),
   chat: (number, person) => call("GET", chat(number, person)),
   act: (number, person, act) => call("POST", `${chat(number, person)}/messages`, act),
   watch: (number, person, watching) => call("POST", `${chat(number, person)}/watch`, { watching }),
