@@ -30,6 +30,9 @@ OPENS_NOTHING: Final[frozenset[HeardKind]] = frozenset(("edit", "revoke", "react
 """Meta does not say that these open the service window, so nothing is sent for them alone."""
 
 
+_NONE: Final[frozenset[Wamid]] = frozenset()
+
+
 def corrected(heard: Heard, by: Heard) -> Heard:
     """A message that was not read yet, as it is after an edit or a revoke."""
     if by.kind == "revoke":
@@ -53,8 +56,12 @@ def apply_corrections(
     events: Sequence[Event], early: Sequence[Early]
 ) -> tuple[Sequence[Event], frozenset[Wamid]]:
     """The events with unread messages as they were corrected, and the ids of the corrections that are used up."""
-    if not early and not any(isinstance(e, Arrived) and e.heard.kind in CORRECTS for e in events):
-        return events, frozenset()
+    if not early:
+        for event in events:
+            if isinstance(event, Arrived) and event.heard.kind in CORRECTS:
+                break
+        else:
+            return events, _NONE
     by_target: dict[Wamid, list[Heard]] = {}
     for by in (
         *(each.heard for each in early),

@@ -142,10 +142,13 @@ class _Run:
         used, hold_ms = 0, 0
         while used < len(events):
             match events[used]:
-                case event if self._is_elsewhere(event):
+                case Arrived(contact=contact) as stray if contact != self.now.contact:
+                    self._forward(stray)
+                    used += 1
+                case event if (self.now.into or self.now.left) and self._is_elsewhere(event):
                     self._forward(event)
                     used += 1
-                case Arrived(heard=heard) if heard.id in self.applied:
+                case Arrived(heard=heard) if self.applied and heard.id in self.applied:
                     self._used_up(heard, events[:used])
                     used += 1
                 case Arrived() as first:
@@ -219,21 +222,23 @@ class _Run:
 
     def _arrived(self, group: list[Arrived]) -> None:
         last = group[-1]
-        opened = [a.heard.at for a in group if a.heard.kind not in OPENS_NOTHING]
+        last_in, referred, is_usual = self.now.last_in, self.now.referred, not self.applied
+        for heard in (arrived.heard for arrived in group):
+            if heard.kind not in OPENS_NOTHING:
+                last_in = max(last_in, heard.at)
+            if heard.kind in CORRECTS:
+                is_usual = False
+            if heard.referral is not None:
+                referred = max(referred, heard.at)
         self.now = replace(
-            self.now,
-            sender=met(self.now.sender, last.sender),
-            last_in=max(self.now.last_in, *opened, 0),
+            self.now, sender=met(self.now.sender, last.sender), last_in=last_in, referred=referred
         )
         self._unpark()
-        heard = tuple(a.heard for a in group)
-        # The usual: nothing of it corrects anything, or was corrected.
-        if not self.applied and not any(h.kind in CORRECTS or h.referral for h in heard):
-            self._advance(heard, heard=heard)
-            return
-        if referred := [h.at for h in heard if h.referral is not None]:
-            self.now = replace(self.now, referred=max(self.now.referred, *referred))
-        self._corrected(group)
+        if is_usual:
+            said = tuple(a.heard for a in group)
+            self._advance(said, heard=said)
+        else:
+            self._corrected(group)
 
     # -------------------------------------------------------------- corrections
 
@@ -412,10 +417,10 @@ class _Run:
         )
 
     def _is_elsewhere(self, event: Event) -> bool:
-        """Whether an event belongs to another conversation by now."""
+        """Whether an event that comes to a contact who was joined, or who left, belongs to another conversation."""
         match event:
-            case Arrived(contact=contact):
-                return contact != self.now.contact or bool(self.now.into) or self.now.left
+            case Arrived():
+                return True
             case Joined():
                 return False
             case _:
