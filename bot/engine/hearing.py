@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from bot.engine.conversation import Conversation, Early
 from flows.dialog.events import Heard, HeardKind
+from flows.dialog.session import QUIET_MINUTES
 from flows.values.ids import Wamid
 from flows.values.secrets import mask_secrets
 from handlers.events import Arrived, Event, Sender
@@ -21,9 +22,6 @@ REVOKE_WAITS_MS: Final = 2 * 86_400_000
 SETTLE_MS: Final = 10_000
 """A phone leads to the joined contact once nothing has come by the old way for so long: longer than a webhook waits for
 the store, so nothing overtakes what is still on that way."""
-
-QUIET_MINUTES: Final = 120
-"""An owner who answers by hand does so for a while, and comes back to it; our choice, and the firm's setting."""
 
 CORRECTS: Final[frozenset[HeardKind]] = frozenset(("edit", "revoke"))
 OPENS_NOTHING: Final[frozenset[HeardKind]] = frozenset(("edit", "revoke", "reaction", "system"))

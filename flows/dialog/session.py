@@ -18,6 +18,10 @@ D = TypeVar("D")
 BACK_MAX = 5
 """Questions that *volver* can go back through."""
 
+QUIET_MINUTES = 120
+"""How long the bot is silent after somebody of the firm answered by hand: an owner who does so goes on for a while, and
+comes back to it. Our choice, and the firm's setting."""
+
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 Status = Literal[
     "bot",  # the bot speaks

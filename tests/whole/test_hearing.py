@@ -9,11 +9,12 @@ import pytest
 from bot.clock import Clock
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
-from bot.engine.hearing import QUIET_MINUTES, SETTLE_MS
+from bot.engine.hearing import SETTLE_MS
 from bot.lanes import Wire
 from bot.people.addresses import Addresses
 from bot.people.proofs import Proofs
 from bot.store.database import Database
+from flows.dialog.session import QUIET_MINUTES
 from handlers.events import Sender
 from handlers.whatsapp.emulator.content import words_of
 from tests.echo import echo_book

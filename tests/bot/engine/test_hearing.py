@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from bot.engine.conversation import Conversation
 from bot.engine.conversation import decode as read_state
-from bot.engine.hearing import EARLY_MAX, EDIT_WAITS_MS, QUIET_MINUTES, SETTLE_MS
+from bot.engine.hearing import EARLY_MAX, EDIT_WAITS_MS, SETTLE_MS
 from bot.engine.turn import Decision
 from bot.people.addresses import conversation_of
 from flows.dialog.events import Heard, HeardKind, Referral, Result
+from flows.dialog.session import QUIET_MINUTES
 from flows.values.ids import ChannelId, ContactId, Wamid
 from handlers.actions import Close, Forward, PeopleAction, Settle, Void
 from handlers.events import (
