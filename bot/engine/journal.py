@@ -503,6 +503,16 @@ async def _write_moves(
     await _write_rows(
         connection,
         """
+        UPDATE smarterbot.conversations AS conversation SET state = ''
+        FROM unnest($2::uuid[]) AS gone (contact_id)
+        WHERE conversation.tenant_id = $1 AND conversation.contact_id = gone.contact_id AND conversation.state <> ''
+        """,
+        tenant,
+        sorted({(m.contact,) for m in moved if m.closed} | {(j.contact,) for j in joined}),
+    )
+    await _write_rows(
+        connection,
+        """
         UPDATE smarterbot.contacts AS contact SET joined_into = told.into_, joined_at = told.at
         FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[]) AS told (id, into_, at)
         WHERE contact.tenant_id = $1 AND contact.id = told.id

@@ -26,6 +26,8 @@ HASH_BYTES: Final = 16
 TRACE_BYTES: Final = (4, 8)
 """With a phone its last BSUID is noted, as hashes of the BSUID's scope and of itself, so that it shows when somebody
 else writes from the phone."""
+PARENT: Final = ".ENT."
+"""Mark of a parent BSUID (Meta: managed businesses)."""
 TRIES_MAX: Final = 5
 """A sender whose addresses others settle at the same moment is looked at again."""
 
@@ -242,7 +244,9 @@ class Addresses:
 
     def _traced(self, bsuid: Address) -> bytes:
         of_scope, of_value = TRACE_BYTES
-        return self._digest(bsuid.scope, of_scope) + self._digest(bsuid.value, of_value)
+        # A parent id stands beside the person's own one: of the two neither says that the other is somebody else's.
+        scope = f"{bsuid.scope}|parent" if PARENT in bsuid.value else bsuid.scope
+        return self._digest(scope, of_scope) + self._digest(bsuid.value, of_value)
 
     def _digest(self, text: str, size: int) -> bytes:
         return hashlib.blake2b(text.encode(), digest_size=size, key=self._pepper).digest()

@@ -622,6 +622,7 @@ async def test_who_left_has_no_address_and_what_they_proved_is_void(
     await write(wire, moved)
     await journal.drain_once()
 
+    assert await eyes.rows("SELECT state FROM smarterbot.conversations") == [("",)]
     ended = await eyes.rows("SELECT valid_to >= valid_from FROM smarterbot.contact_addresses")
     assert ended == [(True,), (True,)]
     assert await eyes.rows("SELECT at, why FROM smarterbot.proofs_voided") == [(AT, "number")]

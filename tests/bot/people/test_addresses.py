@@ -137,6 +137,16 @@ async def test_a_phone_that_another_bsuid_came_with_does_not_name_the_person(wir
     assert await process(wire).find(BAKERY_CHANNEL, OTHER_BOTH) is None
 
 
+async def test_a_parent_id_does_not_make_somebody_else_of_a_person(wire: Wire) -> None:
+    here = await contact(wire, BOTH)
+
+    by_parent = Sender(wa_id=PHONE.wa_id, bsuid="CL.ENT.7f")
+    [person] = await process(wire).resolve([(BAKERY_CHANNEL, by_parent)])
+
+    assert (person.contact, person.ousts) == (here, None)
+    assert await contact(wire, BOTH) == here
+
+
 async def test_the_same_person_in_another_portfolio_is_the_same_contact(wire: Wire) -> None:
     here = await contact(wire, BOTH)
 
