@@ -3,7 +3,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-EXTRAS := embedded,dev
+EXTRAS := embedded,s3,dev
 
 .PHONY: help install run test nightly check fix locales golden bench clean
 

@@ -28,25 +28,37 @@ from bot.engine.service import Service
 from bot.engine.worker import Worker
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
+from bot.media.blobs import open_blobs
+from bot.media.library import Library
+from bot.media.links import Links
+from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses
 from bot.people.directory import Directory
 from bot.people.moves import Moves
 from bot.people.proofs import Proofs
+from bot.people.tickets import Tickets
 from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.keys import embedded_keys
 from bot.store.migrate import migrate
 from bot.store.secrets import SecretBox
 from bot.web.front import Post
+from bot.web.media import media_route
 from bot.web.server import BODY_MAX, Health, metrics_route, serving
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
 from handlers.desk.serve import Desk
+from handlers.outside import Outside
 from handlers.ports import Handler
 from handlers.whatsapp.client import Graph
+from handlers.whatsapp.form_tokens import FormTokens
+from handlers.whatsapp.forms import Forms
 from handlers.whatsapp.http import Origin
+from handlers.whatsapp.media import MediaFetcher
+from handlers.whatsapp.media_client import MediaClient
 from handlers.whatsapp.serve import OUTAGE_DOUBT_MS, RESET_DOUBT_MS, WhatsAppSender
+from handlers.whatsapp.uploads import Uploads
 from handlers.whatsapp.webhook import PATH, SIGNATURE, WhatsAppWebhook
 
 Role = Literal["all", "web", "worker"]
@@ -123,7 +135,8 @@ async def running(
         database = await stack.enter_async_context(
             Database.open(stores.postgres.app, statement_cache=settings.db_statement_cache)
         )
-        box = SecretBox(settings.keys or embedded_keys(settings.data))
+        keys = settings.keys or embedded_keys(settings.data)
+        box = SecretBox(keys)
         directory = Directory(database, wire, box)
         await directory.load()
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
@@ -137,11 +150,27 @@ async def running(
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
         journal = Journal(lanes, database)
+        library = Library(
+            database,
+            open_blobs(settings.media_url, settings.data / "media"),
+            drafts=settings.data / "drafts",
+            links=Links(keys),
+            public_url=settings.address,
+            days_of=lambda tenant: media_days(directory.firm(tenant)),
+            clock=clock,
+        )
+        retention = Retention(database, library, clock=clock, metrics=metrics)
 
         # ------------------------------------------------------- outer systems
         meta = Origin(settings.graph_url)
         stack.callback(meta.close)
         graph = Graph(meta, version=settings.graph_version)
+        outside = await stack.enter_async_context(
+            Outside.open(trusted=frozenset((settings.graph_url,)))
+        )
+        media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
+        tickets = Tickets(box)
+        form_tokens = FormTokens(tickets, directory=directory, answered=book.forms)
         sender = WhatsAppSender(
             graph,
             directory=directory,
@@ -150,12 +179,22 @@ async def running(
             clock=clock,
             meter=metrics,
             jitter=random.random,
+            uploads=Uploads(media, library, clock=clock, meter=metrics),
+            forms=form_tokens,
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )
         stack.push_async_callback(sender.close)
         moves = Moves(lanes, bell, addresses, Proofs(wire), channel_of=directory.channel)
-        handlers: list[Handler] = [sender, Desk(clock), moves]
+        fetcher = MediaFetcher(
+            media,
+            library,
+            directory=directory,
+            clock=clock,
+            meter=metrics,
+            jitter=random.random,
+        )
+        handlers: list[Handler] = [sender, fetcher, Desk(clock), moves]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -189,6 +228,7 @@ async def running(
         app = web.Application(client_max_size=BODY_MAX)
         app.add_routes(health.routes())
         app.add_routes([metrics_route(metrics, lambda: _look(lanes, metrics))])
+        app.add_routes([media_route(library)])
         hears = role in ("all", "web")
         posts: list[Post] = []
         if hears:
@@ -208,9 +248,19 @@ async def running(
                 verify_token=settings.verify_token,
                 directory=directory,
                 intake=intake,
+                forms=form_tokens,
                 meter=metrics,
             )
-            app.add_routes(webhook.routes())
+            forms = Forms(
+                book.forms,
+                app_secrets=(settings.app_secret,),
+                directory=directory,
+                tickets=tickets,
+                words=book.words,
+                clock=clock,
+                meter=metrics,
+            )
+            app.add_routes([*webhook.routes(), *forms.routes()])
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
             extend(app, clock)
@@ -221,6 +271,7 @@ async def running(
                 owned.append(tasks.create_task(_forever(runner.run())))
                 for part, rota in enumerate(rotas):
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
+                owned.append(tasks.create_task(_forever(retention.run())))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
             address = f"http://{settings.host}:{settings.port}"

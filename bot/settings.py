@@ -8,6 +8,7 @@ from typing import Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from bot.lanes import StoreUrl
+from bot.media.blobs import check_media_url
 from bot.store.keys import read_keys
 from bot.store.secrets import Key
 
@@ -50,8 +51,16 @@ class Settings:
     graph_version: str
     shards: int
     replicas_wait: int
+    public_url: str
+    media_url: str
+    """Empty: a folder below `data`."""
     log_format: LogFormat
     log_level: LogLevel
+
+    @property
+    def address(self) -> str:
+        """Where the server answers; what PUBLIC_URL says, if it says anything."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
     def embedded(self) -> bool:
@@ -97,6 +106,10 @@ def _web_url(value: str) -> str:
     if not urlsplit(value).netloc:
         raise ValueError("a URL with a host is expected, e.g. https://graph.facebook.com")
     return _url("https", "http")(value).rstrip("/")
+
+
+def _optional_web_url(value: str) -> str:
+    return _web_url(value) if value else value
 
 
 def _number(low: int, high: int) -> Callable[[str], int]:
@@ -158,7 +171,7 @@ VARIABLES: Final = (
     Variable("HOST", "127.0.0.1", "Address to listen on; 0.0.0.0 in a container", _text, "host"),
     Variable("PORT", "8000", "Port to listen on", _number(1, PORT_MAX), "port"),
     Variable(
-        "SMARTERBOT_DATA", ".data", "Folder of the embedded stores and their key", Path, "data"
+        "SMARTERBOT_DATA", ".data", "Folder of the embedded stores and their key, of files, and of files under way", Path, "data"
     ),
     Variable(
         "SMARTERBOT_KEYS",
@@ -193,6 +206,23 @@ VARIABLES: Final = (
         "sent; 0 trusts the primary alone",
         _number(0, REPLICAS_MAX),
         "replicas_wait",
+    ),
+    Variable(
+        "PUBLIC_URL",
+        "",
+        "Address of this server as people's telephones reach it, e.g. https://bot.example: links to files and the "
+        "endpoints of forms begin with it. "
+        "Unset: http://HOST:PORT",
+        _optional_web_url,
+        "public_url",
+    ),
+    Variable(
+        "MEDIA_URL",
+        "",
+        "Where files are kept: file:///folder (of a disk that all replicas share), or "
+        "s3://KEY:SECRET@bucket/prefix?endpoint=https://…&region=… Unset: the folder `media` in SMARTERBOT_DATA",
+        check_media_url,
+        "media_url",
     ),
     Variable("LOG_FORMAT", "json", "json, or console for people", _one_of(*get_args(LogFormat)), "log_format"),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error", _one_of(*get_args(LogLevel)), "log_level"),

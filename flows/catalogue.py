@@ -7,13 +7,14 @@ from flows.customer.customer import customer
 from flows.dialog.advance import Book
 from flows.dialog.flow import Flow
 from flows.dialog.texts import Texts
+from flows.onboarding.firm import firm
 
 LOCALES: Final = Path(__file__).parent.parent / "locales"
 
 
 def product_flows() -> tuple[Flow[Any, Any], ...]:
     """The root flows, the default one first. Those they run are found from here."""
-    return (customer,)
+    return (customer, firm)
 
 
 def product_book() -> Book:

@@ -3,8 +3,10 @@
 from msgspec import Raw, Struct
 
 from flows.dialog.content import Content, Template
+from flows.dialog.events import Attachment
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 from handlers.events import Sender
+from handlers.ports import FormTicket
 
 
 class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
@@ -31,6 +33,8 @@ class Say(Struct, frozen=True, omit_defaults=True, tag="say"):
     """Never send again on doubt: one-time codes."""
     quotes: Wamid = Wamid("")
     """The message this one visibly answers."""
+    ticket: FormTicket | None = None
+    """Of the form that `content` opens, its name still missing: the sender seals it into the form's token."""
     reads: Wamid = Wamid("")
     """Mark everything up to this message as read, beside the sending: best effort, no waiting."""
 
@@ -103,3 +107,14 @@ class Ask(Struct, frozen=True, tag="ask"):
     """Name of the call's class."""
     args: Raw
     """JSON of the call's fields."""
+
+
+class FetchMedia(Struct, frozen=True, tag="fetch"):
+    """Fetch the file that came with a message, before Meta forgets it. Lives in lane `media/<conversation>`."""
+
+    tenant: TenantId
+    channel: ChannelId
+    message: Wamid
+    media: Attachment
+    at: int
+    """When the message was decided upon, ms since the epoch."""

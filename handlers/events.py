@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from flows.dialog.content import Content
-from flows.dialog.events import Heard, Result
+from flows.dialog.events import FileLost, Heard, Result
 from flows.values.ids import ChannelId, ContactId, ItemId, TenantId, Wamid
 
 
@@ -124,5 +124,5 @@ class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
     """What was to be said; None when it came back by status."""
 
 
-Event = Arrived | Answered | Refused | Echoed | Preferred | Moved | Joined | HandedOver
+Event = Arrived | Answered | Refused | Echoed | Preferred | Moved | Joined | HandedOver | FileLost
 """Tagged by msgspec: one JSON object each."""

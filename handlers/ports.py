@@ -1,15 +1,26 @@
 """What the rooms of this floor need of the bot. Implemented above, handed over by `bot/app.py`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 
 from flows.dialog.ctx import Firm
-from flows.dialog.events import Heard
-from flows.values.ids import ChannelId, ConversationId, ItemId, TenantId, Wamid
+from flows.dialog.events import Attachment, Heard, MediaKind
+from flows.values.ids import (
+    NO_CONVERSATION,
+    ChannelId,
+    ContactId,
+    ConversationId,
+    FileId,
+    ItemId,
+    TenantId,
+    Wamid,
+)
 from handlers.events import Event, MovedWhy, Sender
 from handlers.journal import Record, StatusSeen
 
@@ -42,6 +53,8 @@ class Arrival:
     channel: Channel
     sender: Sender
     heard: Heard
+    answers: ConversationId = NO_CONVERSATION
+    """The conversation that a form was opened in, as its ticket says. In any other its content counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,10 @@ class Directory(Protocol):
 
     def token(self, channel: ChannelId) -> str:
         """The Graph token of a channel; empty when none was given."""
+        ...
+
+    def form_keys(self, channel: ChannelId) -> str:
+        """The private keys that a channel's forms are read with, as PEM; empty when there is none."""
         ...
 
 
@@ -226,7 +243,137 @@ class IntakeHealth(Protocol):
         ...
 
 
+class FormTicket(Struct, frozen=True, array_like=True):
+    """What a form that was sent to a person is about: its `flow_token`, opened."""
+
+    conversation: ConversationId
+    contact: ContactId
+    locale: str
+    until_ms: int
+    """Not answered from this moment on, ms since the epoch."""
+    form: str = ""
+    """Its name, or Meta's id of it."""
+    token: str = ""
+    """What the flow calls it: a question's own one, `12:firm.fill_in:form`."""
+
+
+class FormTickets(Protocol):
+    """Makes and opens the tokens of forms. Only we can make one; it is good on one channel."""
+
+    def seal(self, channel: Channel, ticket: FormTicket) -> str: ...
+
+    def open(self, channel: Channel, token: str) -> FormTicket | None:
+        """None: it is not ours, or not of this channel. Whether its time is over is the caller's question."""
+        ...
+
+
 class Clock(Protocol):
     def now_ms(self) -> int:
         """ms since the epoch; the emulator can move it."""
         ...
+
+
+# ------------------------------------------------------------------ files
+
+
+class FilesDownError(Exception):
+    """The files, or what is known of them, cannot be reached now: try again later."""
+
+
+class StoredFile(Struct, frozen=True, omit_defaults=True):
+    """A file of one tenant, as it is kept: its type was told from its bytes."""
+
+    id: FileId
+    tenant: TenantId
+    kind: MediaKind
+    mime: str
+    size: int
+    """Bytes."""
+    sha256: str
+    """Hex."""
+    name: str = ""
+    """As the sender's telephone called it, made safe. It may tell of a person: for people's eyes, never for logs."""
+
+
+class Draft(Protocol):
+    """A file that is being received."""
+
+    @property
+    def path(self) -> Path:
+        """Where its bytes are for now."""
+        ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sha256(self) -> str:
+        """Hex, of what has been written so far."""
+        ...
+
+    async def write(self, chunk: bytes) -> None:
+        """
+        Raises:
+            FilesDownError: there is no room for it.
+        """
+        ...
+
+
+class Files(Protocol):
+    """The tenants' files. Equal ones of a tenant are kept once; each is deleted when its time is over.
+
+    Everything but `link` raises FilesDownError.
+    """
+
+    def draft(self) -> AbstractAsyncContextManager[Draft]:
+        """A place for a file that is being received; what was not kept by the end of the block is gone."""
+        ...
+
+    async def keep(
+        self, draft: Draft, heard: Attachment, *, tenant: TenantId, mime: str, wamid: Wamid
+    ) -> StoredFile:
+        """Keep what a person sent with the message `wamid`, once: the second time answers the first one's.
+
+        `mime` was told from the bytes (`handlers.filetypes`).
+        """
+        ...
+
+    async def of_message(self, tenant: TenantId, wamid: Wamid) -> StoredFile | None:
+        """The file that came with a message."""
+        ...
+
+    async def of_attachment(self, tenant: TenantId, heard: Attachment) -> StoredFile | None:
+        """The same, for who knows only what a flow keeps of it."""
+        ...
+
+    async def find(self, tenant: TenantId, file: FileId) -> StoredFile | None:
+        """A file by its id; None also for another tenant's, and for one whose time is over."""
+        ...
+
+    def read(
+        self, file: StoredFile, start: int = 0, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Its bytes from `start` to before `stop`, in pieces; close it (`aclosing`) if they are not all taken.
+
+        Raises:
+            FileGoneError: it is not there any more.
+        """
+        ...
+
+    def link(self, file: StoredFile, *, for_s: int = 900) -> str:
+        """An address under which whoever has it may read the file, for so many seconds."""
+        ...
+
+    async def uploaded(self, file: StoredFile, channel: ChannelId) -> str:
+        """Meta's id of these bytes on this channel; empty when there is none that is still good."""
+        ...
+
+    async def remember_upload(
+        self, file: StoredFile, channel: ChannelId, meta_id: str, *, until_ms: int
+    ) -> None:
+        """Meta knows these bytes on this channel as `meta_id`, until that moment (ms since the epoch)."""
+        ...
+
+
+class FileGoneError(Exception):
+    """There is no such file, or not any more."""

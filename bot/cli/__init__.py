@@ -6,7 +6,9 @@ from typing import NoReturn
 import asyncpg
 import typer
 
-from bot.cli import channel, conversation, flows, lanes, loadtest, serve, tenant
+from bot.cli import channel, conversation, flows, form, lanes, loadtest, serve, tenant
+from bot.cli.form import FormRefusedError
+from bot.cli.meta import MetaError
 from bot.cli.migrate import migrate_schema
 from bot.cli.output import USAGE_EXIT, FieldError
 from bot.embedded.process import EmbeddedError
@@ -25,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(channel.app, name="channel")
+app.add_typer(form.app, name="form")
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(flows.app, name="flows")
 app.add_typer(lanes.app, name="lanes")
@@ -46,7 +49,15 @@ def main() -> None:
         app(prog_name="smarterbot")
     except (FieldError, SettingsError, TakenError) as error:
         _end(str(error), code=USAGE_EXIT)
-    except (EmbeddedError, LaneError, LoadTestError, PeopleError, StoreError) as error:
+    except (
+        EmbeddedError,
+        FormRefusedError,
+        LaneError,
+        LoadTestError,
+        MetaError,
+        PeopleError,
+        StoreError,
+    ) as error:
         _end(str(error), code=1)
     except StoreLostError as error:
         _end(f"REDIS_URL: {error}", code=1)

@@ -6,16 +6,18 @@ from uuid import UUID, uuid4
 
 import typer
 
+from bot.cli.meta import meta_of
 from bot.cli.output import AsJson, DryRun, FieldError, print_json, print_line, print_table
 from bot.cli.session import Session, in_session
 from bot.people.channels import (
     SealedChannel,
     add_channel,
+    find_channel,
     list_channels,
-    reseal_tokens,
+    reseal_secrets,
     set_token,
 )
-from bot.people.errors import UnknownError
+from bot.people.form_keys import FormKeyChange, settle_form_key
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
 from flows.values.ids import ChannelId, TenantId
@@ -72,17 +74,26 @@ def add(
 
 @app.command("list")
 def list_all(*, as_json: AsJson = False) -> None:
-    """All numbers. Tokens are never shown."""
+    """All numbers. Tokens and keys are never shown."""
 
     async def work(session: Session) -> list[SealedChannel]:
         return await list_channels(session.database)
 
     found = in_session(work)
     if as_json:
-        print_json([{"channel": sealed.channel, "token": bool(sealed.token)} for sealed in found])
+        print_json(
+            [
+                {
+                    "channel": each.channel,
+                    "token": bool(each.token),
+                    "form_key": bool(each.form_key),
+                }
+                for each in found
+            ]
+        )
         return
     print_table(
-        ["id", "tenant", "number", "phone_number_id", "token"],
+        ["id", "tenant", "number", "phone_number_id", "token", "form key"],
         [
             (
                 sealed.channel.id,
@@ -90,6 +101,7 @@ def list_all(*, as_json: AsJson = False) -> None:
                 sealed.channel.display_phone,
                 sealed.channel.phone_number_id,
                 "yes" if sealed.token else "no",
+                "yes" if sealed.form_key else "no",
             )
             for sealed in found
         ],
@@ -109,18 +121,9 @@ def token(
         raise FieldError("WHATSAPP_TOKEN: is not set, and nothing came on standard input")
 
     async def work(session: Session) -> None:
-        for sealed in await list_channels(session.database):
-            if sealed.channel.id == str(channel):
-                await set_token(
-                    session.database,
-                    session.box,
-                    sealed.channel.id,
-                    new,
-                    tenant=sealed.channel.tenant,
-                )
-                await session.publish()
-                return
-        raise UnknownError("there is no channel with this id")
+        found = (await find_channel(session.database, ChannelId(str(channel)))).channel
+        await set_token(session.database, session.box, found.id, new, tenant=found.tenant)
+        await session.publish()
 
     in_session(work)
     if as_json:
@@ -129,12 +132,55 @@ def token(
         print_line("the token was replaced")
 
 
+@app.command("form-key")
+def form_key(
+    channel: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")],
+    *,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make a new key, though there is one.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a number the key that its forms are encrypted for: the private half is sealed here, the public one is Meta's.
+
+    Without --rotate a key that is there is given to Meta again, as is needed after a number was registered anew.
+    """
+
+    async def work(session: Session) -> FormKeyChange | None:
+        sealed = await find_channel(session.database, ChannelId(str(channel)))
+        if dry_run:
+            return None
+        async with meta_of(session, sealed) as meta:
+            number = sealed.channel.phone_number_id
+            return await settle_form_key(
+                session.database,
+                session.box,
+                sealed,
+                rotate=rotate,
+                give=lambda public: meta.put_key(number, public),
+                publish=session.publish,
+            )
+
+    change = in_session(work)
+    if as_json:
+        made = change is not None and change.is_new
+        public = change.public_pem if change else ""
+        print_json({"id": str(channel), "new": made, "public_key": public, "dry_run": dry_run})
+    elif change is None:
+        print_line("the number can get a key")
+    else:
+        print_line(
+            "Meta has the number's new key" if change.is_new else "Meta has the number's key again"
+        )
+
+
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
-    """Seal every token with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
+    """Seal every token and form key with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
 
     async def work(session: Session) -> int:
-        changed = await reseal_tokens(session.database, session.box)
+        changed = await reseal_secrets(session.database, session.box)
         await session.publish()
         return changed
 
@@ -142,7 +188,7 @@ def reseal(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"resealed": changed})
     else:
-        print_line(f"{changed} tokens were sealed anew")
+        print_line(f"{changed} secrets were sealed anew")
 
 
 def _check(channel: Channel) -> None:

@@ -11,6 +11,7 @@ import typer
 from bot.cli.output import AsJson, print_json, print_line, print_table
 from bot.cli.session import Session, in_session
 from bot.people.conversations import (
+    KeptFile,
     Message,
     Story,
     Summary,
@@ -104,14 +105,14 @@ def _message_lines(message: Message) -> Iterator[str]:
     if isinstance(message.content, Heard):
         mark = ">" if message.direction == "in" else "~ phone |"
         changed = f"  # {message.content.changed}" if message.content.changed else ""
-        yield f"{mark} {_heard(message.content)}{changed}"
+        yield f"{mark} {_heard(message.content, message.file)}{changed}{remark}"
     else:
         first, *rest = written(message.content).split("\n")
         yield f"< {first}{remark}"
         yield from rest
 
 
-def _heard(heard: Heard) -> str:
+def _heard(heard: Heard, file: KeptFile | None) -> str:
     text = _one_line(heard.text)
     match heard.kind:
         case "text":
@@ -120,9 +121,14 @@ def _heard(heard: Heard) -> str:
             return f"[{text}]"
         case "media":
             kind = heard.media.kind if heard.media else "media"
-            return f"({kind}) {text}".rstrip()
+            kept = f", {_size(file.size)}, {file.id}" if file else ""
+            return f"({kind}{kept}) {text}".rstrip()
         case _:
             return f"({heard.kind}) {text}".rstrip()
+
+
+def _size(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{-(-size // 1_000)} kB"
 
 
 def _effects(turn: Turn) -> Iterator[str]:

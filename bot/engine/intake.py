@@ -11,8 +11,8 @@ from bot.clock import Clock
 from bot.lanes import Bell, LaneError, Lanes, Put, StoreLostError, Taken
 from bot.metrics import Metrics
 from bot.people.addresses import Addresses, Person, conversation_of
-from flows.dialog.events import Heard
-from flows.values.ids import ContactId, ConversationId, ItemId, TenantId
+from flows.dialog.events import NO_JSON, Heard
+from flows.values.ids import NO_CONVERSATION, ContactId, ConversationId, ItemId, TenantId
 from handlers.events import Arrived, Echoed, Joined, Moved, Preferred, Refused
 from handlers.journal import StatusRecord, StatusSeen
 from handlers.ports import (
@@ -114,6 +114,10 @@ class Intake:
 
     async def _arrive(self, arrival: Arrival, person: Person) -> None:
         heard = arrival.heard
+        if arrival.answers not in (NO_CONVERSATION, person.conversation):
+            # Somebody sent in what was opened by somebody else.
+            self._metrics.count("form", "of_another")
+            heard = replace(heard, form=NO_JSON)
         arrived = Arrived(
             tenant=arrival.channel.tenant,
             channel=arrival.channel.id,

@@ -29,16 +29,17 @@ from bot.engine.hearing import (
 from bot.people.addresses import conversation_of
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Template
+from flows.dialog.content import Content, Form, Template, opens_form
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
-from flows.dialog.events import Heard, Wake
+from flows.dialog.events import FileLost, Heard, Unshown, Wake
+from flows.dialog.question import read_tap
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import Park, Refuse, Rescue, Send, SendTemplate, Terms, Window, open_until
 from flows.window import decide as may_say
-from handlers.actions import Ask, Close, Forward, MarkRead, Say, Settle, Void
+from handlers.actions import Ask, Close, FetchMedia, Forward, MarkRead, Say, Settle, Void
 from handlers.events import (
     Answered,
     Arrived,
@@ -61,10 +62,13 @@ from handlers.journal import (
     Said,
     TurnRecord,
 )
+from handlers.ports import FormTicket
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
 PARKED_MAX: Final = 20
 PARKED_FOR: Final = timedelta(days=7)
+FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
+UNSEEN: Final = "undeliverable"
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
@@ -108,7 +112,7 @@ def decide(
     """
     first = events[0] if events else None
     if rest is None:
-        if first is None or isinstance(first, Answered | Refused):
+        if first is None or isinstance(first, Answered | Refused | FileLost):
             raise UnknownConversationError("no state and no message that opens one")
         rest = Conversation(
             tenant=first.tenant, channel=first.channel, contact=first.contact, session=book.fresh()
@@ -181,6 +185,9 @@ class _Run:
                 case HandedOver(state=state):
                     self.now = handed_over(self.now, decode_conversation(state))
                     used += 1
+                case FileLost() as lost:
+                    self._advance((lost,))
+                    used += 1
                 case other:
                     assert_never(other)
         if not events:
@@ -236,6 +243,7 @@ class _Run:
         self._unpark()
         if is_usual:
             said = tuple(a.heard for a in group)
+            self._fetch_media(said)
             self._advance(said, heard=said)
         else:
             self._corrected(group)
@@ -275,6 +283,7 @@ class _Run:
             kept: messages, in order; those that were taken back say nothing any more.
             late: corrections of messages that were read before.
         """
+        self._fetch_media(kept)
         edits = [by for by in late if by.kind == "edit"]
         said = (*(h for h in kept if h.changed != "revoked"), *edits)
         heard = (*kept, *map(wordless, edits))
@@ -331,6 +340,7 @@ class _Run:
         if heard.kind in CORRECTS:
             self._note(corrections=(correction(heard),))
             return
+        self._fetch_media((heard,))
         self._note(by_hand=(heard,))
         minutes = quiet_minutes(self.firm.settings)
         until = (heard.at or self.now_ms // 1000) + minutes * 60
@@ -432,7 +442,7 @@ class _Run:
             into = event.contact
         if into:
             to = conversation_of(self.now.channel, into)
-            if not isinstance(event, Answered | Refused):
+            if not isinstance(event, Answered | Refused | FileLost):
                 event = replace(event, contact=into)
         mark, at = self._mark(event)
         forward = Forward(event=Raw(_json(event)), mark=mark, at=at, to=to)
@@ -449,6 +459,8 @@ class _Run:
                 return f"{self.id}:result:{result.seq}", 0
             case Refused(ref=ref, item=item, fault=fault):
                 return f"{self.id}:refused:{ref or item}:{fault}", 0
+            case FileLost(message=message):
+                return f"{self.id}:lost:{message}", 0
             case Preferred(marketing=marketing, at=at):
                 return f"{self.id}:marketing:{marketing}:{at}", at
             case Moved(why=why, at=at):
@@ -465,16 +477,40 @@ class _Run:
                 self.pushes.append((f"people/{self.id}", _json(settle)))
             self.now = replace(self.now, settle_ms=0)
 
+    def _fetch_media(self, heard: Sequence[Heard]) -> None:
+        for message in heard:
+            if message.media is not None:
+                fetch = FetchMedia(
+                    tenant=self.now.tenant,
+                    channel=self.now.channel,
+                    message=message.id,
+                    media=message.media,
+                    at=self.now_ms,
+                )
+                self.pushes.append((f"media/{self.id}", _json(fetch)))
+
     # -------------------------------------------------------------- refusals
 
     def _refused(self, refused: Refused) -> None:
-        if refused.content is None or refused.fault != "window_closed":
+        if refused.content is None:
+            if refused.fault == UNSEEN and self.book.has_other_way(self.now.session):
+                # An old client shows no form, and then Meta says no more than this. If it was another message
+                # that did not arrive, the person is asked once more than needed.
+                self._advance((Unshown(self.now.session.seq, refused.fault),))
+            return
+        if refused.fault != "window_closed":
+            self._unshown(refused.content, refused.fault)
             return
         if self.now_ms < self._open_until():
             # The person wrote after the message was decided: the sender could not know.
             self._push_say(refused.ref, refused.content, None)
         else:
             self._park(refused.ref, refused.content)
+
+    def _unshown(self, content: Content, fault: str) -> None:
+        asked = read_tap(content.token) if isinstance(content, Form) else None
+        if asked is not None:
+            self._advance((Unshown(asked[0], fault),))
 
     def _park(self, ref: str, content: Content) -> None:
         expires = self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
@@ -651,6 +687,14 @@ class _Run:
     ) -> None:
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
+        ticket = None
+        if opens_form(content):
+            ticket = FormTicket(
+                conversation=self.id,
+                contact=self.now.contact,
+                locale=self.now.session.locale or self.firm.locale,
+                until_ms=self.now_ms + FORM_MS,
+            )
         say = Say(
             tenant=self.now.tenant,
             channel=self.now.channel,
@@ -663,6 +707,7 @@ class _Run:
             not_before=not_before,
             instead=instead,
             quotes=quotes,
+            ticket=ticket,
             reads=reads,
         )
         self.pushes.append((f"wa/{self.id}", _json(say)))

@@ -13,10 +13,13 @@ from handlers.ports import Channel
 
 @dataclass(frozen=True, slots=True)
 class SealedChannel:
-    """A channel with its Graph token as it lies in the database; empty when none was given."""
+    """A channel with its secrets as they lie in the database; empty when none was given."""
 
     channel: Channel
     token: str = field(repr=False)
+    """For the Graph API."""
+    form_key: str = field(default="", repr=False)
+    """Private keys that its forms are read with."""
 
 
 async def add_channel(database: Database, box: SecretBox, channel: Channel, *, token: str) -> None:
@@ -69,6 +72,37 @@ async def set_token(
         raise UnknownError("the tenant has no channel with this id")
 
 
+async def set_form_key(
+    database: Database, box: SecretBox, channel: ChannelId, pem: str, *, tenant: TenantId
+) -> None:
+    """Replace the private keys of a channel's forms (PEM, the current one first).
+
+    Raises:
+        UnknownError: the tenant has no such channel.
+    """
+    async with database.tenant(tenant) as connection:
+        done = await connection.fetchval(
+            "UPDATE smarterbot.channels SET form_key = $3 WHERE tenant_id = $1 AND id = $2 RETURNING true",
+            tenant,
+            channel,
+            box.seal(pem, tenant=tenant, field=_form_field(channel)) if pem else "",
+        )
+    if not done:
+        raise UnknownError("the tenant has no channel with this id")
+
+
+async def find_channel(database: Database, channel: ChannelId) -> SealedChannel:
+    """One channel, of whichever tenant.
+
+    Raises:
+        UnknownError: there is none with this id.
+    """
+    for sealed in await list_channels(database):
+        if sealed.channel.id == channel:
+            return sealed
+    raise UnknownError("there is no channel with this id: smarterbot channel list")
+
+
 async def list_channels(database: Database) -> list[SealedChannel]:
     """The channels of all tenants, by number."""
     async with database.system() as connection:
@@ -76,8 +110,8 @@ async def list_channels(database: Database) -> list[SealedChannel]:
     return [sealed_channel_of(row) for row in rows]
 
 
-async def reseal_tokens(database: Database, box: SecretBox) -> int:
-    """Seal every token with the current key; answers how many were changed. Then old keys may be thrown away.
+async def reseal_secrets(database: Database, box: SecretBox) -> int:
+    """Seal every token and form key with the current key; answers how many were changed. Then old keys may go.
 
     Raises:
         SealError: one does not open with the keys we have; those before it are done.
@@ -88,6 +122,11 @@ async def reseal_tokens(database: Database, box: SecretBox) -> int:
             channel = sealed.channel
             token = open_token(box, sealed)
             await set_token(database, box, channel.id, token, tenant=channel.tenant)
+            changed += 1
+        if sealed.form_key and not box.is_current(sealed.form_key):
+            channel = sealed.channel
+            pem = open_form_key(box, sealed)
+            await set_form_key(database, box, channel.id, pem, tenant=channel.tenant)
             changed += 1
     return changed
 
@@ -108,6 +147,14 @@ def open_token(box: SecretBox, sealed: SealedChannel) -> str:
     return box.open(sealed.token, tenant=sealed.channel.tenant, field=_field(sealed.channel.id))
 
 
+def open_form_key(box: SecretBox, sealed: SealedChannel) -> str:
+    """The private keys of its forms, as PEM. Raises as `open_token`."""
+    if not sealed.form_key:
+        return ""
+    channel = sealed.channel
+    return box.open(sealed.form_key, tenant=channel.tenant, field=_form_field(channel.id))
+
+
 def sealed_channel_of(row: asyncpg.Record) -> SealedChannel:
     """The channel in a row of `channels`."""
     return SealedChannel(
@@ -122,8 +169,13 @@ def sealed_channel_of(row: asyncpg.Record) -> SealedChannel:
             throughput=row["throughput"],
         ),
         token=row["token"],
+        form_key=row["form_key"],
     )
 
 
 def _field(channel: ChannelId) -> str:
     return f"channels.token.{channel}"
+
+
+def _form_field(channel: ChannelId) -> str:
+    return f"channels.form_key.{channel}"

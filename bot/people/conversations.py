@@ -14,7 +14,7 @@ from bot.people.tenants import list_firms
 from bot.store.database import Database
 from flows.dialog.content import Content
 from flows.dialog.events import Heard
-from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId
+from flows.values.ids import ChannelId, ContactId, ConversationId, FileId, TenantId
 
 STATUSES: Final = ("", "sent", "delivered", "read", "played", "failed")
 """By `messages.status`."""
@@ -37,6 +37,14 @@ class Summary(Struct, frozen=True):
     changed_at: datetime
 
 
+class KeptFile(Struct, frozen=True):
+    """The file that came with a message. Its name may tell of a person, and is not needed to find it."""
+
+    id: FileId
+    mime: str
+    size: int
+
+
 class Message(Struct, frozen=True):
     """One message, heard or said."""
 
@@ -48,7 +56,9 @@ class Message(Struct, frozen=True):
     """How far Meta says it came; empty when it is not known."""
     parked: bool = False
     faults: tuple[str, ...] = ()
-    """Why it was refused."""
+    """Why it was refused; of one that was heard, why its file is not kept."""
+    file: KeptFile | None = None
+    """None also when its time is over."""
 
 
 class Turn(Struct, frozen=True):
@@ -122,12 +132,14 @@ async def _story(
         )
         messages = await connection.fetch(
             """
-            SELECT m.*, (
+            SELECT m.*, f.id AS file_id, f.mime, f.size, (
               SELECT array_agg(fault ORDER BY at) FROM smarterbot.refusals r
               WHERE r.tenant_id = m.tenant_id AND r.ref = m.ref
             ) AS faults
-            FROM smarterbot.messages m WHERE tenant_id = $1 AND conversation_id = $2
-            ORDER BY turn DESC, direction DESC, place DESC LIMIT $3
+            FROM smarterbot.messages m
+            LEFT JOIN smarterbot.media f ON f.tenant_id = m.tenant_id AND f.wamid = m.ref
+            WHERE m.tenant_id = $1 AND m.conversation_id = $2
+            ORDER BY m.turn DESC, m.direction DESC, m.place DESC LIMIT $3
             """,
             *which,
             MESSAGES_MAX,
@@ -169,6 +181,9 @@ def _message(row: asyncpg.Record) -> Message:
         status=STATUSES[row["status"]],
         parked=row["parked"],
         faults=tuple(row["faults"] or ()),
+        file=None
+        if row["file_id"] is None
+        else KeptFile(FileId(str(row["file_id"])), row["mime"], row["size"]),
     )
 
 

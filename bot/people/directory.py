@@ -6,6 +6,7 @@ of changes while PostgreSQL is down. Whoever changes a firm or a channel publish
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import Final, NoReturn, cast
 
 import asyncpg
@@ -13,7 +14,12 @@ import msgspec
 import structlog
 
 from bot.lanes import PREFIX, LaneError, StoreLostError, Wire
-from bot.people.channels import SealedChannel, open_token, sealed_channel_of
+from bot.people.channels import (
+    SealedChannel,
+    open_form_key,
+    open_token,
+    sealed_channel_of,
+)
 from bot.people.errors import DirectoryError
 from bot.people.tenants import firm_of
 from bot.store.database import Database
@@ -41,6 +47,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     channels: tuple[Channel, ...]
     tokens: dict[ChannelId, str]
     """Sealed."""
+    form_keys: dict[ChannelId, str] = {}
+    """Sealed, of those that have one."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -67,6 +75,7 @@ async def publish_directory(database: Database, wire: Wire, box: SecretBox) -> N
                 firms=tuple(firm_of(row) for row in firms),
                 channels=tuple(sealed.channel for sealed in channels),
                 tokens={sealed.channel.id: sealed.token for sealed in channels},
+                form_keys={each.channel.id: each.form_key for each in channels if each.form_key},
             )
         )
         version = hashlib.blake2b(snapshot, digest_size=16).digest()
@@ -88,6 +97,7 @@ class Directory:
         self._channels: dict[ChannelId, Channel] = {}
         self._by_number: dict[str, Channel] = {}
         self._tokens: dict[ChannelId, str] = {}
+        self._form_keys: dict[ChannelId, str] = {}
         self._unknown: set[str] = set()
         self._asked: set[str] = set()
 
@@ -123,6 +133,9 @@ class Directory:
 
     def token(self, channel: ChannelId) -> str:
         return self._tokens.get(channel, "")
+
+    def form_keys(self, channel: ChannelId) -> str:
+        return self._form_keys.get(channel, "")
 
     async def load(self) -> None:
         """Read everything; called once, before the server hears anything.
@@ -199,17 +212,27 @@ class Directory:
         self._firms = {firm.id: firm for firm in snapshot.firms}
         self._channels = {channel.id: channel for channel in snapshot.channels}
         self._by_number = {channel.phone_number_id: channel for channel in snapshot.channels}
-        self._tokens = {
-            channel.id: self._opened(SealedChannel(channel, snapshot.tokens.get(channel.id, "")))
+        sealed = [
+            SealedChannel(
+                channel,
+                snapshot.tokens.get(channel.id, ""),
+                snapshot.form_keys.get(channel.id, ""),
+            )
             for channel in snapshot.channels
+        ]
+        self._tokens = {each.channel.id: self._opened(each, open_token) for each in sealed}
+        self._form_keys = {
+            each.channel.id: self._opened(each, open_form_key) for each in sealed if each.form_key
         }
 
-    def _opened(self, sealed: SealedChannel) -> str:
+    def _opened(
+        self, sealed: SealedChannel, unseal: Callable[[SecretBox, SealedChannel], str]
+    ) -> str:
         try:
-            return open_token(self._box, sealed)
+            return unseal(self._box, sealed)
         except SealError as error:
-            # One firm's token must not keep the others from working; its sends say that there is none.
-            log.error("directory.token_sealed", channel=sealed.channel.id, error=str(error))
+            # One firm's secret must not keep the others from working; its sends say that there is none.
+            log.error("directory.secret_sealed", channel=sealed.channel.id, error=str(error))
             return ""
 
 

@@ -18,6 +18,7 @@ TEXT_MAX: Final = 700
 """A list of products, an answer. WhatsApp cuts the body of a message with buttons at 1,024."""
 ROW_NOTE_MAX: Final = 72
 """Interactive list messages: description of a row."""
+DAYS_MAX: Final = 3650
 
 QUIET_MINUTES_MAX: Final = 10_080  # a week
 
@@ -155,6 +156,12 @@ def _emoji(value: str) -> str:
     return value
 
 
+def _days(value: str) -> str:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= DAYS_MAX):
+        raise ValueError(f"is not a number of days from 1 to {DAYS_MAX}")
+    return str(int(value))
+
+
 def _yes_no(value: str) -> str:
     match plain(value):
         case "si" | "yes":
@@ -196,6 +203,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "quiet_minutes": Setting(
         "how long the bot is silent after somebody of the firm answers from their phone; 0: not at all", "120", _minutes
     ),
+    "media_days": Setting("for how many days the files that customers send are kept", "90", _days),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
@@ -211,6 +219,6 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
-    for key in ("read_receipts", "quiet_minutes"):  # the engine's affair, not the conversation's
-        told.pop(key, None)
+    for key in ("read_receipts", "quiet_minutes", "media_days"):
+        told.pop(key, None)  # the server's affair, not the conversation's
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)

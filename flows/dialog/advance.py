@@ -27,7 +27,7 @@ from flows.dialog.content import (
 )
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Asked, Consented, Effect, Ended, HandOff, Stopped
-from flows.dialog.events import Event, Heard, Result, TakenOver, Wake
+from flows.dialog.events import Event, FileLost, Heard, Result, TakenOver, Unshown, Wake
 from flows.dialog.flow import (
     After,
     Bound,
@@ -45,6 +45,7 @@ from flows.dialog.flow import (
 from flows.dialog.formatting import Kept
 from flows.dialog.question import GLOBAL, Dress, Labels, Option, lay_out, tap_id
 from flows.dialog.reading import Commanded, Missed, Tapped, Turned, Understood
+from flows.dialog.screens import Screens
 from flows.dialog.session import BACK_MAX, Frame, Session, Status, Timer
 from flows.dialog.texts import FORMAT_KEYS, TextError, Texts, Voice
 from flows.values.ids import NO_MESSAGE, Wamid
@@ -60,6 +61,9 @@ CONSENTS: Final = {
 }
 """What the buttons of *alta* and *baja* allow: (notices, marketing)."""
 
+UNFIT: Final = frozenset(("too_large", "unknown_type", "wrong_kind"))
+"""Why a file is refused that would be refused again."""
+
 TALK: Final = f"{GLOBAL}human"
 
 _MS: Final = timedelta(milliseconds=1)
@@ -69,7 +73,8 @@ FORM: Final = "form"
 
 BOT_KEYS: Final = (
     "bot.already_done", "bot.audio", "bot.both", "bot.both_done", "bot.busy", "bot.cancelled",
-    "bot.edited", "bot.help", "bot.human", "bot.image", "bot.list", "bot.many_tries", "bot.more",
+    "bot.edited", "bot.file_lost", "bot.file_refused", "bot.form_expired",
+    "bot.help", "bot.human", "bot.image", "bot.list", "bot.many_tries", "bot.more",
     "bot.none", "bot.none_done", "bot.nothing_to_cancel", "bot.notices", "bot.notices_done", "bot.notices_only",
     "bot.old_button", "bot.oversized", "bot.recorded", "bot.start", "bot.sticker", "bot.stopped", "bot.talk",
     "bot.trouble", "bot.unsupported", "choice.tap", "choice.unknown", "choice.unknown.2",
@@ -120,6 +125,7 @@ class Book:
             raise TypeError("a book needs a flow to begin with")
         self.flows: Mapping[str, Flow[Any, Any]] = _closure(self.roots.values())
         self.texts = texts
+        self.forms: Mapping[str, Screens] = _forms(self.flows.values())
         self.calls = Calls(
             kind
             for flow in self.flows.values()
@@ -143,6 +149,20 @@ class Book:
     def fresh(self, root: str = "") -> Session:
         """The session of a conversation that never was."""
         return Session(pause_ms=_ms(self.root(root).start.pause))
+
+    def has_other_way(self, session: Session) -> bool:
+        """Whether the question that waits is asked in a form, or another way of its own, and can be asked without it."""
+        if not session.stack:
+            return False
+        frame = session.stack[-1]
+        flow = self.flows.get(frame.flow)
+        state = flow.states.get(flow.renamed.get(frame.state, frame.state)) if flow else None
+        return state is not None and state.sends is not None and state.oops is not None
+
+    def words(self, key: str, ctx: Ctx) -> str:
+        """A text that is said outside of a turn, in the language of `ctx`."""
+        names = {"ctx": ctx, "firm": ctx.firm, "now": ctx.now, "name": ctx.name}
+        return self.texts.voice(ctx.locale).render(key, names)
 
     def advance(
         self, session: Session, events: Sequence[Event], ctx: Ctx, *, root: str = ""
@@ -171,6 +191,9 @@ def needed(flows: Iterable[Flow[Any, Any]]) -> Iterator[tuple[str, ...]]:
                     yield title_keys(state, choice.id, choice.group)
             if state.refuses:
                 yield say_keys(state, "refused")
+        for screens in flow.forms.values():
+            for word in screens.says:
+                yield (screens.key(word),)
 
 
 def say_keys(state: State[Any], key: str) -> tuple[str, ...]:
@@ -203,6 +226,16 @@ def _closure(roots: Iterable[Flow[Any, Any]]) -> dict[str, Flow[Any, Any]]:
             raise TypeError(f"flow {flow.name} has no states")
         found[flow.name] = flow
         todo += [state.sub for state in flow.states.values() if state.sub]
+    return found
+
+
+def _forms(flows: Iterable[Flow[Any, Any]]) -> dict[str, Screens]:
+    found: dict[str, Screens] = {}
+    for flow in flows:
+        for name, screens in flow.forms.items():
+            if name in found:
+                raise TypeError(f"two flows answer the form {name}")
+            found[name] = screens
     return found
 
 
@@ -257,6 +290,14 @@ class _Turn:
                     self.quiet_until = max(self.quiet_until, until)
                 case Wake() if self.content is None:
                     self.woken(event)
+                case FileLost() if self.content is None and not (
+                    self.status == "human" or self.is_quiet
+                ):
+                    # Where a person has taken over, they see in the journal that a file is missing.
+                    self.say_shared("bot.file_refused" if event.why in UNFIT else "bot.file_lost")
+                    self.send([Option(TALK, self.text("bot.talk"), fixed=True)])
+                case Unshown() if self.content is None:
+                    self.unshown(event)
                 case _:
                     pass
         quiet = bool(heards) and self.content is None and self.status != "human"
@@ -906,6 +947,12 @@ class _Turn:
             self.follow(state, data, state.oops(data, failed, ctx=self.ctx))
         else:
             self.give_up(state, data, "trouble")
+
+    def unshown(self, unshown: Unshown) -> None:
+        """A question that nobody has seen."""
+        loaded = self.load() if self.stack and unshown.seq == self.seq else None
+        if loaded is not None and self.status != "human":
+            self.fail(*loaded, Failed("refused"))
 
     def woken(self, wake: Wake) -> None:
         due = next((timer for timer in self.timers if timer.name == wake.name), None)

@@ -12,6 +12,7 @@ from flows.dialog.calls import decoder
 from flows.dialog.content import PhoneRequest, PlaceRequest
 from flows.dialog.ctx import Ctx
 from flows.dialog.events import Attachment, Heard
+from flows.values.email import parse_email
 from flows.values.money import read_pesos
 from flows.values.phone import parse_phone
 from flows.values.rut import Rut, RutProblem, parse_rut
@@ -23,6 +24,7 @@ TEXT_MAX: Final = 4096
 __all__ = [
     "Answer",
     "Bad",
+    "Email",
     "Form",
     "Media",
     "Name",
@@ -128,6 +130,19 @@ class OwnPhone(str):
     @classmethod
     def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
         return cls(heard.phone) if heard.phone else Bad("none")
+
+
+class Email(str):
+    """An address of e-mail, as its domain reads it. Whether it is theirs, a letter proves."""
+
+    __slots__ = ()
+    numeric: ClassVar[bool] = False
+    whys: ClassVar[tuple[str, ...]] = ("shape",)
+
+    @classmethod
+    def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
+        address = parse_email(heard.text)
+        return Bad("shape") if address is None else cls(address)
 
 
 class Pesos(int):

@@ -28,6 +28,7 @@ from flows.dialog.content import (
     ROW_TITLE_MAX,
 )
 from flows.dialog.flow import Flow, State, parts
+from flows.dialog.screens import ERROR_MAX
 from flows.dialog.source import ANYWHERE, END, HUMAN, Seen, impure_imports, look, look_anywhere
 from flows.dialog.style import ALIKE, Role, judge, visible
 from flows.dialog.texts import COMMON_NAMES, FORMAT_KEYS, Texts, Voice
@@ -319,6 +320,10 @@ def uses(flows: Iterable[Flow[Any, Any]], see: See = look) -> Iterator[Use]:
     for flow in flows:
         for state in flow.states.values():
             yield from _state_uses(state, see(state))
+        for screens in flow.forms.values():
+            for word in screens.says:
+                names = frozenset(("ctx", "firm", "now", "name"))
+                yield Use((screens.key(word),), "about", f"form of {flow.name}", ERROR_MAX, names)
         first = flow.start
         yield from _spoken(first, look_anywhere(flow))
         yield Use(

@@ -109,7 +109,7 @@ class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
     place: Location | None = None
     phone: str = ""
     form: Raw = NO_JSON
-    """The JSON object that a form sent, unread."""
+    """The JSON object that a form sent, unread. Null if it did not bear a token of ours that is still good."""
     referral: Referral | None = None
     order: Order | None = None
     cards: tuple[SharedCard, ...] = ()
@@ -145,4 +145,22 @@ class TakenOver(Struct, frozen=True, tag="taken_over"):
     """Seconds since the epoch."""
 
 
-Event = Heard | Result | Wake | TakenOver
+class FileLost(Struct, frozen=True, tag="file_lost"):
+    """A file that the person sent will not be had."""
+
+    message: Wamid
+    kind: MediaKind
+    why: str
+    """`too_large`, `unknown_type`, `wrong_kind`: sent again it would be the same. Anything else: it was not to be had."""
+
+
+class Unshown(Struct, frozen=True, tag="unshown"):
+    """A question that was asked in a form could not be sent so: the form is blocked, not published, without a key."""
+
+    seq: int
+    """The visit that asked; any other visit ignores it."""
+    why: str
+    """Name of the sender's fault."""
+
+
+Event = Heard | Result | Wake | TakenOver | FileLost | Unshown

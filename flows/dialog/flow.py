@@ -46,6 +46,7 @@ from flows.dialog.calls import Call, Failed, named_in
 from flows.dialog.content import Content, Template
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Consented, Stopped
+from flows.dialog.screens import Screens, Turns
 from flows.dialog.session import Codec, Migration
 from flows.values.ids import NO_MESSAGE, Wamid
 
@@ -377,7 +378,10 @@ class State(Generic[D]):
         return add
 
     def failed(self, fn: Hears[D, Failed]) -> Hears[D, Failed]:
-        """What follows if the call fails, or the sub-flow is cancelled. Else: an apology and a person."""
+        """What follows if the call fails, the sub-flow is cancelled, or the form that asks cannot be shown.
+
+        Without it: an apology and a person.
+        """
         self.oops = Bound.of(fn, 2)
         return fn
 
@@ -421,6 +425,7 @@ class Flow(Generic[D, R]):
         self.states: dict[str, State[D]] = {}
         self.migrations: dict[int, Migration] = {}
         self.commands: dict[Command, Bound] = {}
+        self.forms: dict[str, Screens] = {}
         self.interrupt: Bound | None = None
         self.rescue: Bound | None = None
         self.opening: Bound | None = None
@@ -556,6 +561,20 @@ class Flow(Generic[D, R]):
             if command in self.commands:
                 raise TypeError(f"{self.name} answers {command} twice")
             self.commands[command] = Bound.of(fn, 1)
+            return fn
+
+        return add
+
+    def form(self, name: str, *, says: tuple[str, ...] = ()) -> Callable[[Turns], Turns]:
+        """Answer the screens of the form `name`, which a state shows with `sends`, while a person fills it in.
+
+        Args:
+            name: at Meta, one for all firms; `smarterbot form push` uploads it.
+            says: what may be wrong with a field; its words stand under `<flow>.form.<word>`.
+        """
+
+        def add(fn: Turns) -> Turns:
+            self.forms[name] = Screens(self.name, fn, says)
             return fn
 
         return add

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from flows.dialog.answers import Bad
 from flows.dialog.commands import Asked, Command, read_commands, read_yes_no
 from flows.dialog.ctx import Ctx
-from flows.dialog.events import OVERSIZED, Heard
+from flows.dialog.events import NO_JSON, OVERSIZED, Heard
 from flows.dialog.flow import State
 from flows.dialog.question import GLOBAL, PAGE_MARK, Option, read_tap
 from flows.values.words import bare, plain, same
@@ -190,9 +190,9 @@ def _shown(
                     return Understood(option.value)
     elif heard.kind == "form":
         token = read_tap(_token(heard))
-        return (
-            Missed(("bot.old_button",), counts=False) if token and token[1] != state.key else None
-        )
+        unproven = heard.form == NO_JSON
+        of_another = token is not None and token[1] != state.key
+        return Missed(("bot.old_button",), counts=False) if unproven or of_another else None
     elif heard.kind != "text":
         return None
     return _typed(state, options, heard.text, more=more)

@@ -112,6 +112,9 @@ def impure_imports(module: str, source: str) -> Iterator[str]:
                 yield f"{module} imports {name}"
 
 
+_OOPS: Final = {"calls": "failed", "runs": "cancelled"}
+
+
 def _steps(state: State[Any]) -> Iterator[tuple[Callable[..., Any], str]]:
     yield state.step.fn, ""
     for after in state.timers:
@@ -120,7 +123,7 @@ def _steps(state: State[Any]) -> Iterator[tuple[Callable[..., Any], str]]:
     for command, bound in state.commands.items():
         yield bound.fn, f"/{command}"
     if state.oops is not None:
-        yield state.oops.fn, "failed" if state.kind == "calls" else "cancelled"
+        yield state.oops.fn, _OOPS.get(state.kind, "not shown")
 
 
 def _unique(seen: Seen) -> None:

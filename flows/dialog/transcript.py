@@ -20,6 +20,7 @@ desk: yes                    settings of the firm, before the first mark
 < (contacts) Camila                  also (place) Plaza, Calle 1 · (reaction) 👍
 < (re ¿abren hoy?) Sí, hasta las 20  an answer that quotes what the person wrote
 ! FindOrders -> [{"id": "1042"}]     a call's result; `failed down`; the call's arguments may stand before `->`
+! unshown form_unavailable   the form that asks could not be sent, and why
 = quiet                      read and not answered. Also: stop, human [team], ended <result>,
                              consent notices on, marketing off
 ~ Camila | Hola Ana          a person writes at the desk
@@ -79,6 +80,7 @@ from flows.dialog.events import (
     MediaKind,
     Result,
     TakenOver,
+    Unshown,
 )
 from flows.dialog.session import QUIET_MINUTES, Session
 from flows.values.ids import ContactId, TenantId, Wamid
@@ -186,6 +188,13 @@ class Returns:
 
 
 @dataclass(frozen=True)
+class NotShown:
+    """What the bot asked last could not be sent."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Passes:
     span: timedelta
 
@@ -221,7 +230,20 @@ class Again:
     """Another conversation, with another person."""
 
 
-What = Setting | Says | Taps | Hears | Returns | Passes | Clock | Does | Desk | Moves | Again
+What = (
+    Setting
+    | Says
+    | Taps
+    | Hears
+    | Returns
+    | NotShown
+    | Passes
+    | Clock
+    | Does
+    | Desk
+    | Moves
+    | Again
+)
 
 
 @dataclass(frozen=True)
@@ -320,7 +342,9 @@ def _row(source: str) -> str:
     return f"{title.strip()} | {about.strip()}" if about.strip() else title.strip()
 
 
-def _returned(number: int, rest: str) -> Returns:
+def _returned(number: int, rest: str) -> Returns | NotShown:
+    if rest.startswith("unshown "):
+        return NotShown(rest.removeprefix("unshown "))
     asked, arrow, value = rest.partition(" -> ")
     name, _, args = asked.partition(" ")
     if not arrow:
@@ -505,6 +529,9 @@ class Play:
             case Returns():
                 self._nothing_left(effects=False)
                 self._return(what)
+            case NotShown(why):
+                self._nothing_left()
+                self._advance([Unshown(self.talk.session.seq, why)])
             case Passes(span):
                 self._nothing_left()
                 self._wait(self.now + span)
@@ -724,7 +751,7 @@ def _message(what: Says) -> Heard:
         case "contacts":
             phone = what.text
         case "form":
-            form = msgspec.Raw(what.text.encode())
+            form = msgspec.Raw(what.text.encode()) if what.text else NO_JSON
         case _:
             pass
     text = "" if what.kind in ("place", "contacts", "form") else what.text

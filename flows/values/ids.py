@@ -24,3 +24,6 @@ ItemId = NewType("ItemId", str)
 
 FileId = NewType("FileId", str)
 """A file that we keep: a UUID in canonical text. What Meta calls it differs by number and by month."""
+
+NO_CONVERSATION: Final = ConversationId("")
+"""None is meant."""

@@ -82,6 +82,7 @@ class Graph:
         token: str,
         body: bytes | None = None,
         *,
+        content_type: str = "application/json",
         answer_bytes_max: int = ANSWER_BYTES_MAX,
         may_leave: Callable[[], bool] = lambda: True,
     ) -> object:
@@ -89,11 +90,11 @@ class Graph:
 
         Args:
             path: under the version, with its query; as it goes over the wire.
-            body: JSON.
+            body: JSON, or of `content_type`.
             answer_bytes_max: more than this cannot be read; lists may need more than a send does.
         """
         try:
-            headers = self._headers(token)
+            headers = self._headers(token, content_type)
         except ValueError:
             raise NotSentError("the token cannot be sent") from None
         answer = await self._origin.request(
@@ -110,14 +111,15 @@ class Graph:
             told = None
         if answer.status < 300 and not (isinstance(told, dict) and "error" in told):
             return told
-        raise _failure(answer.status, told, _seconds(answer.retry_after))
+        raise failure(answer.status, told, seconds(answer.retry_after))
 
 
-def _headers(token: str) -> bytes:
-    return header_lines({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+def _headers(token: str, content_type: str) -> bytes:
+    return header_lines({"Authorization": f"Bearer {token}", "Content-Type": content_type})
 
 
-def _failure(status: int, answer: object, retry_after_s: int) -> GraphError:
+def failure(status: int, answer: object, retry_after_s: int) -> GraphError:
+    """What an answer of the Graph API that is no success means; `answer` is its JSON, None if it has none."""
     match answer:
         case {"error": {"code": int(code), **error}}:
             return GraphFault(
@@ -153,7 +155,7 @@ def _details(error: dict[object, object]) -> str:
     return _PERSONAL.sub("…", text[:1000])[:DETAILS_CHARS_MAX] if isinstance(text, str) else ""
 
 
-def _seconds(retry_after: str) -> int:
+def seconds(retry_after: str) -> int:
     """`Retry-After` in seconds; a date counts as absent, Meta sends none."""
     if not (retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10):
         return 0

@@ -7,14 +7,25 @@ from a healthy intake allows a second request.
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, assert_never
 
 import msgspec
 import structlog
 
-from flows.dialog.content import Content, Template
-from flows.values.ids import ChannelId, Wamid
+from flows.dialog.content import (
+    Audio,
+    Content,
+    Document,
+    Image,
+    Sticker,
+    Template,
+    Text,
+    Video,
+    body_of,
+    files_of,
+)
+from flows.values.ids import ChannelId, FileId, Wamid
 from handlers.actions import MarkRead, Say, SendAction
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
@@ -27,6 +38,7 @@ from handlers.ports import (
     Directory,
     Done,
     Doubt,
+    FilesDownError,
     IntakeHealth,
     Item,
     Limits,
@@ -42,8 +54,10 @@ from handlers.whatsapp.errors import (
     NotSentError,
 )
 from handlers.whatsapp.faults import Fault, Reaction
+from handlers.whatsapp.form_tokens import FormTokens, NoFormKeyError
 from handlers.whatsapp.meter import Meter
 from handlers.whatsapp.pauses import Pauses
+from handlers.whatsapp.uploads import UnfitError, Uploads
 
 RESET_DOUBT_MS: Final = 15_000  # after a broken request; statuses come within seconds
 OUTAGE_DOUBT_MS: Final = (
@@ -55,6 +69,9 @@ BACKOFF_MS_MAX: Final = 300_000
 PAIR_DOUBLINGS_MAX: Final = 8  # Meta: 4^X s; X ends at 4, the pair has recovered long before
 UNREACHABLE_REST_MS: Final = 2_000
 NO_CHANNEL_MS: Final = 300_000
+
+UPLOAD_CODES: Final = frozenset((100, 131009, 131053))
+"""What Meta says of a file that it does not have any more, or could not take."""
 
 CODE_AGE_MS_MAX: Final = 600_000  # a one-time code is of no use later
 TEMPLATE_AGE_MS_MAX: Final = 86_400_000  # what could not be sent for a day is not news any more
@@ -82,6 +99,8 @@ class WhatsAppSender:
         clock: Clock,
         meter: Meter,
         jitter: Callable[[], float],
+        uploads: Uploads,
+        forms: FormTokens,
         reset_doubt_ms: int = RESET_DOUBT_MS,
         outage_doubt_ms: int = OUTAGE_DOUBT_MS,
     ) -> None:
@@ -93,6 +112,8 @@ class WhatsAppSender:
         self._clock = clock
         self._meter = meter
         self._jitter = jitter
+        self._uploads = uploads
+        self._forms = forms
         self._reset_doubt_ms = reset_doubt_ms
         self._outage_doubt_ms = outage_doubt_ms
         self._pauses = Pauses()
@@ -150,7 +171,7 @@ class WhatsAppSender:
             return Again(wait, "number_limit", counts=False)
         if say.reads:
             self._beside(number, token, payload.receipt(say.reads, typing=False))
-        return await self._post(say, item, content, number=number, token=token)
+        return await self._post(say, item, content, channel=channel, token=token)
 
     async def _settle(self, say: Say, item: Item) -> Outcome | None:
         """What to do about an earlier attempt that may have taken effect; None = it did not, go on."""
@@ -169,19 +190,53 @@ class WhatsAppSender:
         return None
 
     async def _post(
-        self, say: Say, item: Item, content: Content, *, number: str, token: str
+        self,
+        say: Say,
+        item: Item,
+        content: Content,
+        *,
+        channel: Channel,
+        token: str,
+        refused: Mapping[FileId, str] | None = None,
     ) -> Outcome:
+        """Send it; the files that it shows go up first. `refused`: Meta's ids of them that it did not take."""
+        number = channel.phone_number_id
+        files, ids = files_of(content), payload.NO_UPLOADS
+        said = content
         try:
+            if say.ticket is not None:
+                said = self._forms.sealed(content, say.ticket, channel)
+            if files:
+                ids = await self._uploads.meta_ids(
+                    say.tenant, files, channel, token, refused=refused or {}
+                )
             body = payload.message(
-                content, to=say.to, recipient=say.recipient, item=item.id, quotes=say.quotes
+                said,
+                to=say.to,
+                recipient=say.recipient,
+                item=item.id,
+                quotes=say.quotes,
+                uploads=ids,
             )
-        except payload.NotUploadedError:
-            self._pauses.give_back(number, now_ms=self._clock.now_ms())
-            return self._refused(say, item, "not_uploaded", dead=True)
-        try:
             accepted = await self._graph.post_message(number, token, body, may_leave=item.is_ours)
+        except NoFormKeyError:
+            self._pauses.give_back(number, now_ms=self._clock.now_ms())
+            log.warning("whatsapp.no_form_key", item=item.id, channel=channel.id)
+            return self._refused(say, item, "no_form_key")
+        except UnfitError as error:
+            self._pauses.give_back(number, now_ms=self._clock.now_ms())
+            return await self._words(say, item, content, error.why, channel=channel, token=token)
         except GraphFault as refusal:
-            return await self._react(refusal, say, item, content, number=number, token=token)
+            if files and refusal.code in UPLOAD_CODES and refused is None:
+                # Meta lost a file before its time, or stumbled over it: once more from the beginning.
+                return await self._post(
+                    say, item, content, channel=channel, token=token, refused=ids
+                )
+            if files and refusal.fault.name == "media_upload":
+                return await self._words(
+                    say, item, content, refusal.fault.name, channel=channel, token=token
+                )
+            return await self._react(refusal, say, item, content, channel=channel, token=token)
         except NotSentError as error:
             self._rest(number, token, "unreachable", rest_ms=UNREACHABLE_REST_MS)
             log.warning("whatsapp.unreachable", item=item.id, error=str(error))
@@ -201,8 +256,25 @@ class WhatsAppSender:
         if accepted.held:
             log.warning("whatsapp.held_for_quality", item=item.id)
         if content is not say.content:
-            log.info("whatsapp.template_instead", item=item.id, ref=say.ref)
+            kind = "template" if isinstance(content, Template) else "link"
+            log.info("whatsapp.instead", item=item.id, ref=say.ref, kind=kind)
         return self._sent(say, item, accepted.wamid)
+
+    async def _words(
+        self, say: Say, item: Item, content: Content, why: str, *, channel: Channel, token: str
+    ) -> Outcome:
+        """A file that Meta does not take is given as a link below its words; what is more than a file is refused."""
+        self._meter.count("whatsapp_fault", why)
+        log.warning("whatsapp.file_not_taken", item=item.id, why=why)
+        if isinstance(content, Image | Video | Audio | Document | Sticker):
+            try:
+                links = await self._uploads.links(say.tenant, files_of(content))
+            except FilesDownError:
+                return Again(self._spread(UNREACHABLE_REST_MS), "files_down", counts=False)
+            if links:
+                text = Text("\n".join(filter(None, (body_of(content), *links))))
+                return await self._post(say, item, text, channel=channel, token=token)
+        return self._refused(say, item, why)
 
     async def _react(
         self,
@@ -211,10 +283,11 @@ class WhatsAppSender:
         item: Item,
         content: Content,
         *,
-        number: str,
+        channel: Channel,
         token: str,
     ) -> Outcome:
         fault = refusal.fault
+        number = channel.phone_number_id
         self._meter.count("whatsapp_fault", fault.name)
         tell = log.error if fault.alert else log.info
         tell(
@@ -240,7 +313,7 @@ class WhatsAppSender:
                 return Again(self._spread(max(wait, BACKOFF_MS)), fault.name, counts=False)
             case Reaction.WINDOW:
                 if say.instead is not None and content is not say.instead:
-                    return await self._post(say, item, say.instead, number=number, token=token)
+                    return await self._post(say, item, say.instead, channel=channel, token=token)
                 return self._refused(say, item, fault.name, code=refusal.code)
             case Reaction.REFUSE:
                 return self._refused(say, item, fault.name, code=refusal.code)

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from flows.values.ids import NO_CONVERSATION
 from handlers.journal import StatusSeen
 from handlers.ports import (
     Arrival,
@@ -26,7 +27,8 @@ from handlers.ports import (
     Preference,
     StoreDownError,
 )
-from handlers.whatsapp.codec import MalformedError, Notice, Webhook, parse
+from handlers.whatsapp.codec import MalformedError, Notice, Parsed, Webhook, parse
+from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.meter import Meter
 
 PATH: Final = "/webhooks/whatsapp"
@@ -73,6 +75,7 @@ class WhatsAppWebhook:
         verify_token: str,
         directory: Directory,
         intake: Intake,
+        forms: FormTokens,
         meter: Meter,
     ) -> None:
         """`app_secrets`: of the Meta app; two while one is being replaced. None of them may be empty."""
@@ -82,6 +85,7 @@ class WhatsAppWebhook:
         self._verify_token = verify_token.encode()
         self._directory = directory
         self._intake = intake
+        self._forms = forms
         self._meter = meter
         self._refused: dict[str, float] = {}
         """When a refusal of each kind was last logged."""
@@ -208,7 +212,7 @@ class WhatsAppWebhook:
             return channel
 
         arrivals = [
-            Arrival(channel=channel, sender=message.sender, heard=message.heard)
+            self._arrival(channel, message)
             for message in webhook.messages
             if (channel := channel_of(message.phone_number_id)) is not None
         ]
@@ -246,6 +250,12 @@ class WhatsAppWebhook:
             if not channels:
                 self._meter.count("whatsapp_unknown_account")
         return arrivals, statuses, happenings
+
+    def _arrival(self, channel: Channel, message: Parsed) -> Arrival:
+        heard, answers = message.heard, NO_CONVERSATION
+        if heard.kind == "form":
+            heard, answers = self._forms.opened(channel, heard)
+        return Arrival(channel=channel, sender=message.sender, heard=heard, answers=answers)
 
     def _notice(self, notices: list[Notice]) -> None:
         for n, notice in enumerate(notices):

@@ -57,6 +57,9 @@ class People:
         ) as answer:
             answer.raise_for_status()
 
+    async def moves_time(self, ms: int) -> None:
+        await self._post("/api/shift", {"ms": ms})
+
     async def truth(self) -> dict[str, Any]:
         async with self._http.get(f"{self._emulator}/api/truth") as answer:
             found: dict[str, Any] = await answer.json()

@@ -5,7 +5,7 @@ GRANT SELECT ON smarterbot.installation TO :app;
 GRANT SELECT, INSERT, UPDATE ON smarterbot.tenants, smarterbot.channels TO :app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
   smarterbot.contacts, smarterbot.contact_addresses, smarterbot.conversations, smarterbot.turns, smarterbot.messages,
-  smarterbot.message_statuses, smarterbot.refusals, smarterbot.handoffs
+  smarterbot.message_statuses, smarterbot.refusals, smarterbot.handoffs, smarterbot.media, smarterbot.media_uploads
   TO :app;
 -- A ledger and a drawer: what was put in stays.
 GRANT SELECT, INSERT ON smarterbot.consents, smarterbot.proofs_voided TO :app;

@@ -127,6 +127,7 @@ __all__ = [
     "WebFile",
     "body_of",
     "files_of",
+    "opens_form",
 ]
 
 Content = (
@@ -172,6 +173,17 @@ def body_of(content: Content) -> str:
 def files_of(content: Content) -> tuple[FileId, ...]:
     """Our files that it shows: they have to be with Meta before it is sent."""
     return tuple(file.id for file in _files(content) if isinstance(file, OurFile))
+
+
+def opens_form(content: Content) -> bool:
+    """Whether a form is behind one of its buttons: it needs a token."""
+    match content:
+        case Form():
+            return True
+        case Template(buttons=buttons):
+            return any(isinstance(button, OpenForm) for button in buttons)
+        case _:
+            return False
 
 
 def _files(content: Content) -> Iterator[File]:

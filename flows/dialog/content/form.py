@@ -15,7 +15,7 @@ from flows.dialog.content.media import Header, check_header
 from flows.dialog.content.text import BODY_MAX, BUTTON_TITLE_MAX, FOOTER_MAX
 from flows.dialog.events import NO_JSON
 
-TOKEN_MAX: Final = 200  # ours: Meta names none
+TOKEN_MAX: Final = 600  # ours: Meta names none. A sealed one has about 300
 FORM_NAME_MAX: Final = 200  # ours, likewise
 
 _SCREEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")

@@ -63,6 +63,8 @@ class OpenForm(Struct, frozen=True, tag="open_form", omit_defaults=True):
     token: str = ""
     data: Raw = NO_JSON
     """JSON object for its first screen."""
+    form: str = ""
+    """Its name, which the template itself holds: needed here if our endpoint answers the form."""
 
 
 class OpenCatalogue(Struct, frozen=True, tag="open_catalogue", omit_defaults=True):

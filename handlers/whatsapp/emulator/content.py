@@ -1,5 +1,6 @@
 """What a chat bubble holds, in either direction. The page shows these values as they are."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -279,19 +280,24 @@ class QuickReply(Struct, frozen=True, tag="quick_reply"):
 
 
 class Picture(Struct, frozen=True, tag="image"):
-    """A photo."""
+    """A photo; a sample if none is given."""
 
     caption: str = ""
+    media: str = ""
+    """Meta's id of its file."""
 
 
 class Voice(Struct, frozen=True, tag="voice"):
-    """A voice note."""
+    """A voice note: the sample."""
 
-    seconds: int = 7
+    seconds: int = 4
+    media: str = ""
 
 
 class Sticker(Struct, frozen=True, tag="sticker"):
-    """A sticker."""
+    """A sticker: the sample."""
+
+    media: str = ""
 
 
 class Card(Struct, frozen=True, tag="contacts"):
@@ -322,6 +328,7 @@ class Unsupported(Struct, frozen=True, tag="unsupported"):
 
 Heard = (
     Text
+    | Medium
     | Tapped
     | QuickReply
     | Picture
@@ -356,3 +363,15 @@ def words_of(content: Content) -> str:
             return ""
         case _:
             return content.body
+
+
+def media_in(content: object) -> Iterator[Medium]:
+    """The files that it shows, however deep inside."""
+    if isinstance(content, Medium):
+        yield content
+    elif isinstance(content, Struct):
+        for name in content.__struct_fields__:
+            yield from media_in(getattr(content, name))
+    elif isinstance(content, tuple):
+        for each in content:
+            yield from media_in(each)

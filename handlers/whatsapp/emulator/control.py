@@ -4,9 +4,13 @@
     POST /api/people                        {name, wa_id?, username?, hides_phone?} -> person
     GET  /api/chats                         summaries of all chats
     GET  /api/chats/{number}/{person}       {chat, messages}: oldest first
+    POST /api/media/{number}?name=&type=    bytes, as application/octet-stream -> {id}: a file on the person's phone
+    GET  /api/media/{id}                    the bytes of a file of either side
     POST /api/chats/{number}/{person}/messages   what the person does -> message; `type` is one of
              text {body, quotes?, ad?} · tap {message, id} (button or row of an interactive message, or the label of
-             a template's button) · image {caption?} · voice {seconds?} · sticker · location {latitude, longitude,
+             a template's button) · medium {kind, source, caption?, name?, voice?} (kind:
+             image, video, audio, document, sticker; source: the id of a file) · image {caption?} · voice · sticker (samples) ·
+             location {latitude, longitude,
              name?, address?, quotes?} · contacts {name, phone} · reaction {message, emoji} · unsupported {kind?} ·
              share_phone {message} (answers a request for it) · fill {message, values} (a form, of a message or a
              template: values is a JSON object) · edit {message, body} · revoke {message} (within WhatsApp's times;
@@ -15,6 +19,12 @@
              of this business; answers the chat)
     POST /api/people/{person}               what becomes of a person -> person; one of {wa_id} (another number, and so
              other BSUIDs), {renew_id: true} (other BSUIDs), {new_device: true}, and freely {username, hides_phone}
+             template: values is a JSON object)
+    POST /api/chats/{number}/{person}/form   {message}: the person opens the form of a message -> `form_client.Shown`;
+             {known: false} for a form that was not uploaded here: only `fill` answers it
+    POST /api/forms/{form}/submit            {number, person, values}: the button at the foot of its screen -> `Shown`
+    POST /api/forms/{form}/back              {}: one screen back -> `Shown`
+    POST /api/numbers/{number}/ping          {form}: Meta's health check of the endpoint of a form (its name) -> `Shown`
     POST /api/chats/{number}/{person}/watch {watching}: the person opens the chat (and reads it), or leaves it
     GET  /api/faults/{number}               the faults of a number
     PUT  /api/faults/{number}               some of the fields of `faults.Faults`; the others stay
@@ -47,6 +57,7 @@ from handlers.whatsapp.emulator.content import (
     Filled,
     Form,
     Heard,
+    Medium,
     Menu,
     Notice,
     PhoneRequest,
@@ -63,6 +74,9 @@ from handlers.whatsapp.emulator.content import (
 )
 from handlers.whatsapp.emulator.faults import Board, Faults
 from handlers.whatsapp.emulator.feed import Feed, PersonAdded, Reload, TimeMoved
+from handlers.whatsapp.emulator.form_client import FormClient
+from handlers.whatsapp.emulator.forms import FormStore
+from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Phones
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.waits import Chores, Waits
@@ -80,6 +94,7 @@ from handlers.whatsapp.emulator.world import (
 )
 
 HEARTBEAT_S: Final = 15.0  # ours: shorter than the idle limit of proxies
+FILE_BYTES_MAX: Final = 100 * 1_000_000  # Meta: of a document
 SHIFT_MAX_MS: Final = 400 * 24 * 3_600_000
 
 T = TypeVar("T")
@@ -159,6 +174,7 @@ Act = (
     | Revoke
     | Owner
     | Offers
+    | Medium
     | Picture
     | Voice
     | Sticker
@@ -166,6 +182,16 @@ Act = (
     | Reaction
     | Unsupported
 )
+
+
+class OpenForm(Struct, frozen=True):
+    message: str
+
+
+class SubmitForm(Struct, frozen=True):
+    number: NumberId
+    person: PersonId
+    values: dict[str, object]
 
 
 class Watch(Struct, frozen=True):
@@ -179,6 +205,8 @@ class Shift(Struct, frozen=True):
 _NEW_PERSON: Final[Decoder[NewPerson]] = Decoder(NewPerson)
 _BECOME: Final[Decoder[Become]] = Decoder(Become)
 _ACT: Final[Decoder[Act]] = Decoder(Act)
+_OPEN: Final[Decoder[OpenForm]] = Decoder(OpenForm)
+_SUBMIT: Final[Decoder[SubmitForm]] = Decoder(SubmitForm)
 _WATCH: Final[Decoder[Watch]] = Decoder(Watch)
 _SHIFT: Final[Decoder[Shift]] = Decoder(Shift)
 _TEMPLATE: Final[Decoder[Template]] = Decoder(Template)
@@ -234,9 +262,15 @@ class Control:
         clock: Clock,
         waits: Waits,
         chores: Chores,
+        media: Media,
+        forms: FormStore,
+        form_client: FormClient,
         on_shift: OnShift | None,
     ) -> None:
         self._world = world
+        self._media = media
+        self._forms = forms
+        self._form_client = form_client
         self._phones = phones
         self._webhooks = webhooks
         self._faults = faults
@@ -255,6 +289,12 @@ class Control:
             web.get("/api/chats", self._chats),
             web.get(chat, _refusing(self._chat)),
             web.post(chat + "/messages", _refusing(self._act)),
+            web.post(chat + "/form", _refusing(self._open_form)),
+            web.post("/api/forms/{form}/submit", _refusing(self._submit_form)),
+            web.post("/api/forms/{form}/back", _refusing(self._back_in_form)),
+            web.post("/api/numbers/{number}/ping", _refusing(self._ping)),
+            web.post("/api/media/{number}", _refusing(self._add_file)),
+            web.get("/api/media/{id}", self._file),
             web.post(chat + "/watch", _refusing(self._watch)),
             web.get("/api/faults/{number}", _refusing(self._get_faults)),
             web.put("/api/faults/{number}", _refusing(self._put_faults)),
@@ -371,6 +411,90 @@ class Control:
                 message = self._phones.write(number, person, act)
         return _json(message, HTTPStatus.CREATED)
 
+    async def _add_file(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        # As with application/json: a foreign page cannot send that without asking first.
+        if request.content_type != "application/octet-stream":
+            raise web.HTTPUnsupportedMediaType
+        data = bytearray()
+        async for piece in request.content.iter_any():
+            data += piece
+            if len(data) > FILE_BYTES_MAX:
+                raise WorldError("a file of at most 100 MB")
+        medium = self._media.receive(
+            number,
+            request.query.get("type", "") or "application/octet-stream",
+            bytes(data),
+            name=request.query.get("name", ""),
+            now_ms=self._clock.now_ms(),
+        )
+        return _json({"id": medium.id}, HTTPStatus.CREATED)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        medium = self._media.find(request.match_info["id"], now_ms=self._clock.now_ms())
+        if medium is None:
+            return _error("no such file", HTTPStatus.NOT_FOUND)
+        shown = medium.mime.startswith(("image/", "audio/", "video/")) and "svg" not in medium.mime
+        return web.Response(
+            body=medium.data,
+            headers={
+                "Content-Type": medium.mime if shown else "application/octet-stream",
+                "Content-Disposition": "inline" if shown else "attachment",
+                "Content-Security-Policy": "sandbox; default-src 'none'",
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "private, max-age=3600",
+            },
+        )
+
+    # -------------------------------------------------------------- forms
+
+    async def _open_form(self, request: web.Request) -> web.Response:
+        number, person = _pair(request)
+        asked = self._world.message((await _body(request, _OPEN)).message)
+        if asked is None or (asked.number, asked.person) != (number, person):
+            raise WorldError("no such message in this chat")
+        token = _token(asked)
+        content = asked.content
+        known = (
+            self._forms.named(self._world.numbers[number].waba_id, content.form)
+            if isinstance(content, Form)
+            else None
+        )
+        if known is None or not known.screens:
+            return _json({"known": False})
+        assert isinstance(content, Form)
+        shown = await self._form_client.open(
+            number,
+            known,
+            message=asked.wamid,
+            token=token,
+            screen=content.screen,
+            data=content.data,
+        )
+        return _json(shown)
+
+    async def _submit_form(self, request: web.Request) -> web.Response:
+        asked = await _body(request, _SUBMIT)
+
+        def write(message: str, answer: Filled) -> None:
+            self._phones.write(asked.number, asked.person, answer, quotes=message)
+
+        return _json(
+            await self._form_client.submit(request.match_info["form"], asked.values, write)
+        )
+
+    async def _back_in_form(self, request: web.Request) -> web.Response:
+        await _body(request, _OBJECT)
+        return _json(await self._form_client.back(request.match_info["form"]))
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        name = str((await _body(request, _OBJECT)).get("form", ""))
+        form = self._forms.named(self._world.numbers[number].waba_id, name)
+        if form is None:
+            raise WorldError("no such form")
+        return _json(await self._form_client.ping(number, form))
+
     def _answer(self, asked: Message, act: Tap | SharePhone | Fill) -> Heard:
         """What the person sends by what they did to a message of the business."""
         match act:
@@ -418,6 +542,8 @@ class Control:
         await self._chores.stop()
         self._webhooks.reset()
         self._world.reset()
+        self._media.reset()
+        self._form_client.reset()
         self._faults.clear()
         self._feed.tell(Reload())
         return _json({})

@@ -18,6 +18,8 @@ TITLES: Final[dict[int, str]] = {
     131049: "This message was not delivered to maintain healthy ecosystem engagement.",
     131050: "User has stopped marketing messages",
     131051: "Unsupported message type",
+    131052: "Media download error",
+    131053: "Media upload error",
     131056: "(Business Account, Consumer Account) pair rate limit hit",
     131062: "Business-scoped user ID recipients are not supported for this message",
     132000: "Number of parameters does not match the expected number of params",
@@ -25,6 +27,9 @@ TITLES: Final[dict[int, str]] = {
     132012: "Parameter format does not match format in the created template",
     132015: "Template is paused",
     132016: "Template is disabled",
+    132068: "Flow is blocked",
+    132069: "Flow is throttled",
+    139002: "Publishing Flow failed",
     190: "Error validating access token",
 }
 

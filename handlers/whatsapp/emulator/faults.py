@@ -56,12 +56,36 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Switch: 401 with error 190."""
     template_paused: int = 0
     """Switch: every template answers 132015."""
+    form_blocked: int = 0
+    """Switch: a message that opens a form answers 132068."""
+    form_throttled: int = 0
+    """Switch: a message that opens a form answers 132069."""
     window_error: int = 0
     """Switch: a closed window answers 131047 at once, instead of taking the message and failing it by status."""
     fail_with: int = 0
     """Amount: this error code (131026, 131049 …) fails each message by status after it was taken."""
     slow_ms: int = 0
     """Amount: each Graph answer waits so long."""
+
+    # files
+    media_gone: int = 0
+    """Switch: a media id is not known, as after its seven days."""
+    media_url_dead: int = 0
+    """Switch: a download URL answers 404, as after its five minutes."""
+    media_inside: int = 0
+    """Switch: the download URL points at the metadata service of a cloud."""
+    media_redirect: int = 0
+    """Switch: the download URL redirects there."""
+    media_damaged: int = 0
+    """Switch: one bit of the file is not what its digest says."""
+    media_swapped: int = 0
+    """Switch: a Windows program comes in place of the file."""
+    media_endless: int = 0
+    """Switch: the file does not end."""
+    media_slow_ms: int = 0
+    """Amount: each download waits so long."""
+    upload_refused: int = 0
+    """Switch: an upload answers 131053."""
 
 
 class Board:

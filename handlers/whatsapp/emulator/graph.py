@@ -17,10 +17,12 @@ import msgspec
 from aiohttp import web
 
 from handlers.ports import Clock
-from handlers.whatsapp.emulator.content import Notice
+from handlers.whatsapp.emulator.content import Form, Notice, Said, media_in
 from handlers.whatsapp.emulator.errors import HTTP_STATUS, GraphError, title_of
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.fields import JSON
+from handlers.whatsapp.emulator.forms import FormStore
+from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Phones
 from handlers.whatsapp.emulator.sends import ReadReceipt, read_request
 from handlers.whatsapp.emulator.templates import Button, Card, Template
@@ -40,6 +42,8 @@ class Graph:
         *,
         world: World,
         phones: Phones,
+        media: Media,
+        forms: FormStore,
         faults: Board,
         clock: Clock,
         waits: Waits,
@@ -47,6 +51,8 @@ class Graph:
     ) -> None:
         self._world = world
         self._phones = phones
+        self._media = media
+        self._forms = forms
         self._faults = faults
         self._clock = clock
         self._waits = waits
@@ -77,7 +83,7 @@ class Graph:
         except GraphError as error:
             if self._witness is not None:
                 self._witness.refused(number, error.code)
-            return _refusal(error)
+            return refusal(error)
 
     async def _broken(self, number: NumberId) -> web.Response | None:
         """What goes wrong before anything is looked at."""
@@ -88,22 +94,25 @@ class Graph:
                 status=HTTPStatus.BAD_GATEWAY, text=_BAD_GATEWAY, content_type="text/html"
             )
         if self._faults.take(number, "http_500"):
-            return _refusal(GraphError(131000, "Something went wrong."))
+            return refusal(GraphError(131000, "Something went wrong."))
         if self._faults.take(number, "token_expired"):
-            return _refusal(GraphError(190, "Session has expired", subcode=463))
+            return refusal(GraphError(190, "Session has expired", subcode=463))
         return None
 
     def _read(self, request: web.Request, number: NumberId, raw: bytes) -> Send | ReadReceipt:
         known = self._world.numbers.get(number)
         if known is None:
-            raise _unknown_object(number)
-        _check_token(request, known)
+            raise unknown_object(number)
+        check_token(request, known)
         try:
             body = msgspec.json.decode(raw, type=JSON)
         except msgspec.DecodeError as error:
             raise GraphError(100, "The request body is no JSON object.") from error
         try:
             asked = read_request(body, lambda *key: self._world.template(known.waba_id, *key))
+            if isinstance(asked, Send):
+                self._check_files(number, asked.content)
+                self._check_form(known, asked.content)
         except GraphError as error:
             self._world.refuse(error.code)
             raise
@@ -115,6 +124,29 @@ class Graph:
             self._world.refuse(132015)
             raise GraphError(132015, "The template is paused because of its quality.")
         return asked
+
+    def _check_files(self, number: NumberId, content: Said) -> None:
+        """Meta knows the uploads of this number alone; an address it fetches later."""
+        for medium in media_in(content):
+            if medium.source.startswith("https://"):
+                continue
+            found = self._media.find(medium.source, now_ms=self._clock.now_ms())
+            if found is None or found.number != number:
+                raise GraphError(
+                    100,
+                    f"Param {medium.kind}['id'] is not a valid whatsapp business account media attachment ID",
+                )
+
+    def _check_form(self, number: Number, content: Said) -> None:
+        """A form that was uploaded must be published. What was not uploaded here is not looked at."""
+        if not isinstance(content, Form):
+            return
+        for switch, code in (("form_blocked", 132068), ("form_throttled", 132069)):
+            if self._faults.take(number.id, switch):
+                raise GraphError(code, "Flow is blocked or throttled.")
+        form = self._forms.named(number.waba_id, content.form)
+        if form is not None and form.status != "PUBLISHED" and not content.draft:
+            raise GraphError(131009, "Flow is not published; mode must be draft.")
 
     async def _send(self, request: web.Request, number: NumberId, send: Send) -> web.StreamResponse:
         faults = self._faults.of(number)
@@ -158,7 +190,7 @@ class Graph:
             limit = _count(request, "limit", PAGE_OF_TEMPLATES)
             first = _count(request, "after", 0)
         except GraphError as error:
-            return _refusal(error)
+            return refusal(error)
         name = request.query.get("name", "")
         found = [
             template
@@ -179,7 +211,7 @@ class Graph:
         try:
             self._check_waba(request, request.match_info["id"])
         except GraphError as error:
-            return _refusal(error)
+            return refusal(error)
         app = {"id": "1", "name": "SmarterBot", "link": "https://example.com/"}
         return web.json_response({"data": [{"whatsapp_business_api_data": app}]})
 
@@ -187,10 +219,10 @@ class Graph:
         try:
             known = self._world.numbers.get(NumberId(request.match_info["id"]))
             if known is None:
-                raise _unknown_object(request.match_info["id"])
-            _check_token(request, known)
+                raise unknown_object(request.match_info["id"])
+            check_token(request, known)
         except GraphError as error:
-            return _refusal(error)
+            return refusal(error)
         everything: JSON = {
             "verified_name": known.name,
             "display_phone_number": known.display_phone,
@@ -208,11 +240,11 @@ class Graph:
     def _check_waba(self, request: web.Request, waba: str) -> None:
         numbers = [number for number in self._world.numbers.values() if number.waba_id == waba]
         if not numbers:
-            raise _unknown_object(waba)
-        _check_token(request, *numbers)
+            raise unknown_object(waba)
+        check_token(request, *numbers)
 
 
-def _check_token(request: web.Request, *numbers: Number) -> None:
+def check_token(request: web.Request, *numbers: Number) -> None:
     header = request.headers.get("Authorization", "")
     token = (
         header.removeprefix("Bearer ")
@@ -231,7 +263,7 @@ def _count(request: web.Request, key: str, otherwise: int) -> int:
     return int(text) if text else otherwise
 
 
-def _unknown_object(name: str) -> GraphError:
+def unknown_object(name: str) -> GraphError:
     return GraphError(
         100,
         f"Object with ID '{name}' does not exist, cannot be loaded due to missing permissions, or does not support this operation",
@@ -239,7 +271,7 @@ def _unknown_object(name: str) -> GraphError:
     )
 
 
-def _refusal(error: GraphError) -> web.Response:
+def refusal(error: GraphError) -> web.Response:
     """An error in Meta's shape."""
     body: JSON = {
         "message": f"(#{error.code}) {title_of(error.code)}",

@@ -4,10 +4,21 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from handlers.ports import Clock
 from handlers.whatsapp.emulator import updates
-from handlers.whatsapp.emulator.content import Heard, Picture, Reaction, Text, Voice
+from handlers.whatsapp.emulator.content import (
+    Heard,
+    Medium,
+    Picture,
+    Reaction,
+    Sticker,
+    Text,
+    Voice,
+)
 from handlers.whatsapp.emulator.feed import Changed, ChatChanged, Feed
+from handlers.whatsapp.emulator.media import Media, StoredMedium
 from handlers.whatsapp.emulator.updates import MoveKind, Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
 from handlers.whatsapp.emulator.webhooks import Webhooks
@@ -47,10 +58,12 @@ class Phones:
         clock: Clock,
         waits: Waits,
         chores: Chores,
+        media: Media,
         pace: Pace,
         witness: Witness | None,
     ) -> None:
         self._world = world
+        self._media = media
         self._webhooks = webhooks
         self._feed = feed
         self._clock = clock
@@ -73,12 +86,16 @@ class Phones:
         Raises:
             WorldError: they cannot.
         """
+        content, medium = self._with_file(number, content)
         message = self._world.hear(
             number, person, content, now_ms=self._clock.now_ms(), quotes=quotes, ad=ad
         )
         self.tell(message)
         update = updates.heard(
-            message, number=self._world.numbers[number], person=self._world.people[person]
+            message,
+            number=self._world.numbers[number],
+            person=self._world.people[person],
+            medium=medium,
         )
         _ = self._webhooks.put(update)  # its future is for those who have to wait
         return message
@@ -92,6 +109,9 @@ class Phones:
         now_ms = self._clock.now_ms()
         message = self._world.correct(wamid, body, now_ms=now_ms)
         self.tell(message)
+        medium = None
+        if isinstance(message.content, Picture):
+            medium = self._media.find(message.content.media, now_ms=now_ms)
         self._post(
             updates.corrected(
                 message,
@@ -99,6 +119,7 @@ class Phones:
                 number=self._world.numbers[message.number],
                 person=self._world.people[message.person],
                 now_ms=now_ms,
+                medium=medium,
             )
         )
         return message
@@ -111,10 +132,20 @@ class Phones:
         Raises:
             WorldError: no such number or person.
         """
-        message = self._world.by_hand(number, person, content, now_ms=self._clock.now_ms())
+        if number not in self._world.numbers:
+            raise WorldError("no such number")
+        shown, medium = self._with_file(number, content)
+        assert isinstance(shown, Text | Picture | Voice)
+        message = self._world.by_hand(number, person, shown, now_ms=self._clock.now_ms())
         self.tell(message)
-        who = self._world.people[person]
-        self._post(updates.echo(message, number=self._world.numbers[number], person=who))
+        self._post(
+            updates.echo(
+                message,
+                number=self._world.numbers[number],
+                person=self._world.people[person],
+                medium=medium,
+            )
+        )
         return message
 
     def prefer(self, number: NumberId, person: PersonId, *, wants_offers: bool) -> None:
@@ -157,6 +188,27 @@ class Phones:
 
     def _post(self, update: Update) -> None:
         _ = self._webhooks.put(update)  # its future is for those who have to wait
+
+    def _with_file(self, number: NumberId, content: Heard) -> tuple[Heard, StoredMedium | None]:
+        """The content and the file that it shows; what was given none gets a sample."""
+        now_ms = self._clock.now_ms()
+        match content:
+            case Picture(media=""):
+                found = self._media.sample(number, "photo.jpg", "image/jpeg", now_ms=now_ms)
+            case Voice(media=""):
+                found = self._media.sample(
+                    number, "voice.ogg", "audio/ogg; codecs=opus", now_ms=now_ms
+                )
+            case Sticker(media=""):
+                found = self._media.sample(number, "sticker.webp", "image/webp", now_ms=now_ms)
+            case Picture(media=id) | Voice(media=id) | Sticker(media=id) | Medium(source=id):
+                given = self._media.find(id, now_ms=now_ms)
+                if given is None or given.number != number:
+                    raise WorldError("no such file")
+                return content, given
+            case _:
+                return content, None
+        return replace(content, media=found.id), found
 
     def taken(self, update: Update) -> None:
         """The bot took a webhook: a person's message has arrived."""

@@ -13,7 +13,12 @@ from handlers.ports import Clock
 from handlers.whatsapp.emulator.control import Control, OnShift
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Feed
+from handlers.whatsapp.emulator.form_client import FormClient
+from handlers.whatsapp.emulator.forms import FormStore
 from handlers.whatsapp.emulator.graph import Graph
+from handlers.whatsapp.emulator.graph_forms import GraphForms
+from handlers.whatsapp.emulator.graph_media import GraphMedia
+from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Pace, Phones
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.updates import Update
@@ -30,6 +35,7 @@ _CSP: Final = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
+        "media-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -75,7 +81,11 @@ class Emulator:
         memory: Memory = Memory(),  # noqa: B008 - frozen
         witness: Witness | None = None,
     ) -> None:
-        self.world = World(numbers, templates, salt=salt or secrets.token_hex(4), memory=memory)
+        salt = salt or secrets.token_hex(4)
+        self.world = World(numbers, templates, salt=salt, memory=memory)
+        self.media = Media(salt=salt)
+        self.forms = FormStore()
+        self.form_client = FormClient(self.forms, app_secret=app_secret)
         self._feed = Feed()
         self.faults = Board(on_change=self._feed.tell_faults)
         self._chores = Chores()
@@ -99,17 +109,24 @@ class Emulator:
             clock=clock,
             waits=self._waits,
             chores=self._chores,
+            media=self.media,
             pace=pace,
             witness=witness,
         )
         self._graph = Graph(
             world=self.world,
             phones=self.phones,
+            media=self.media,
+            forms=self.forms,
             faults=self.faults,
             clock=clock,
             waits=self._waits,
             witness=witness,
         )
+        self._graph_media = GraphMedia(
+            world=self.world, media=self.media, faults=self.faults, clock=clock, waits=self._waits
+        )
+        self._graph_forms = GraphForms(world=self.world, store=self.forms, client=self.form_client)
         self._control = Control(
             world=self.world,
             phones=self.phones,
@@ -119,6 +136,9 @@ class Emulator:
             clock=clock,
             waits=self._waits,
             chores=self._chores,
+            media=self.media,
+            forms=self.forms,
+            form_client=self.form_client,
             on_shift=on_shift,
         )
 
@@ -138,7 +158,9 @@ class Emulator:
 
     def mount_graph(self, app: web.Application) -> None:
         """Only what the bot needs: nobody else can have anything signed, or look on."""
-        app.add_routes(self._graph.routes())
+        app.add_routes(
+            [*self._graph_media.routes(), *self._graph_forms.routes(), *self._graph.routes()]
+        )
         app.cleanup_ctx.append(self._life)
 
     def application(self) -> web.Application:
@@ -174,7 +196,7 @@ class Emulator:
         self._feed.close()
 
     async def _life(self, app: web.Application) -> AsyncIterator[None]:
-        async with self._webhooks.running(), self._chores:
+        async with self._webhooks.running(), self.form_client.running(), self._chores:
             yield
 
 

@@ -3,6 +3,7 @@
 Source: Cloud API, "messages webhook reference", "Business-scoped user IDs".
 """
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -13,6 +14,7 @@ from msgspec import Struct
 from handlers.whatsapp.emulator.content import (
     Card,
     Filled,
+    Medium,
     Picture,
     Place,
     QuickReply,
@@ -25,6 +27,7 @@ from handlers.whatsapp.emulator.content import (
     Voice,
 )
 from handlers.whatsapp.emulator.errors import title_of
+from handlers.whatsapp.emulator.media import StoredMedium
 from handlers.whatsapp.emulator.world import (
     FREE_ENTRY_MS,
     Mark,
@@ -55,8 +58,10 @@ class Update(Struct, frozen=True, kw_only=True):
     field: Field = "messages"
 
 
-def heard(message: Message, *, number: Number, person: Person) -> Update:
-    """A person's message."""
+def heard(
+    message: Message, *, number: Number, person: Person, medium: StoredMedium | None = None
+) -> Update:
+    """A person's message, with the file that came with it."""
     item: JSON = {"id": message.wamid, "timestamp": _seconds(message.at_ms)}
     if person.visible_wa_id:
         item["from"] = person.visible_wa_id
@@ -65,7 +70,7 @@ def heard(message: Message, *, number: Number, person: Person) -> Update:
         item["context"] = {"from": _digits(number.display_phone), "id": message.quotes}
     if message.ad:
         item["referral"] = _REFERRAL
-    item.update(_body(message))
+    item.update(_body(message, medium))
     return Update(
         number=number.id,
         person=person.id,
@@ -77,13 +82,19 @@ def heard(message: Message, *, number: Number, person: Person) -> Update:
 
 
 def corrected(
-    message: Message, *, wamid: str, number: Number, person: Person, now_ms: int
+    message: Message,
+    *,
+    wamid: str,
+    number: Number,
+    person: Person,
+    now_ms: int,
+    medium: StoredMedium | None = None,
 ) -> Update:
     """A message was changed, or taken back, by whoever wrote it."""
     if message.changed == "revoked":
         what: JSON = {"type": "revoke", "revoke": {"original_message_id": message.wamid}}
     else:
-        now = _body(message)
+        now = _body(message, medium)
         what = {"type": "edit", "edit": {"original_message_id": message.wamid, "message": now}}
     item: JSON = {"id": wamid, "timestamp": _seconds(now_ms), **what}
     if message.by_hand:
@@ -95,9 +106,15 @@ def corrected(
     return _update(item, number, person, contact=_contact(person, number, names=True))
 
 
-def echo(message: Message, *, number: Number, person: Person) -> Update:
+def echo(
+    message: Message, *, number: Number, person: Person, medium: StoredMedium | None = None
+) -> Update:
     """Somebody of the business wrote from the WhatsApp Business app."""
-    item: JSON = {"id": message.wamid, "timestamp": _seconds(message.at_ms), **_body(message)}
+    item: JSON = {
+        "id": message.wamid,
+        "timestamp": _seconds(message.at_ms),
+        **_body(message, medium),
+    }
     item |= _from_the_firm(number, person)
     return _update(item, number, person, field="smb_message_echoes", contact=None)
 
@@ -249,7 +266,7 @@ def envelope(number: Number, updates: Sequence[Update]) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _body(message: Message) -> JSON:
+def _body(message: Message, medium: StoredMedium | None) -> JSON:
     match message.content:
         case Text(body):
             return {"type": "text", "text": {"body": body}}
@@ -261,23 +278,20 @@ def _body(message: Message) -> JSON:
         case QuickReply(payload, text):
             return {"type": "button", "button": {"payload": payload, "text": text}}
         case Picture(caption):
-            medium = _medium(message, "image/jpeg") | ({"caption": caption} if caption else {})
-            return {"type": "image", "image": medium}
+            return {"type": "image", "image": _medium(medium) | _given(caption=caption)}
         case Voice():
-            return {
-                "type": "audio",
-                "audio": _medium(message, "audio/ogg; codecs=opus") | {"voice": True},
-            }
+            return {"type": "audio", "audio": _medium(medium) | {"voice": True}}
         case Sticker():
-            return {
-                "type": "sticker",
-                "sticker": _medium(message, "image/webp") | {"animated": False},
-            }
+            return {"type": "sticker", "sticker": _medium(medium) | {"animated": False}}
+        case Medium(kind, _, caption, name, voice):
+            more = {"voice": voice} if kind == "audio" else {}
+            named = _given(caption=caption, filename=name if kind == "document" else "")
+            return {"type": kind, kind: _medium(medium) | named | more}
         case Place(latitude, longitude, name, address):
-            named = {key: value for key, value in (("name", name), ("address", address)) if value}
             return {
                 "type": "location",
-                "location": {"latitude": latitude, "longitude": longitude, **named},
+                "location": {"latitude": latitude, "longitude": longitude}
+                | _given(name=name, address=address),
             }
         case Card(name, phone):
             card = {
@@ -321,9 +335,15 @@ def _contact(person: Person, number: Number, *, names: bool) -> JSON:
     return contact
 
 
-def _medium(message: Message, mime_type: str) -> dict[str, object]:
-    digest = hashlib.sha256(message.wamid.encode()).digest()
-    return {"id": str(int.from_bytes(digest[:7])), "mime_type": mime_type, "sha256": digest.hex()}
+def _medium(medium: StoredMedium | None) -> JSON:
+    assert medium is not None, "a bubble with a file has one"
+    # Meta: in webhooks the digest is base64, in answers of the Graph API hex.
+    digest = base64.b64encode(medium.sha256).decode()
+    return {"id": medium.id, "mime_type": medium.mime, "sha256": digest}
+
+
+def _given(**values: str) -> JSON:
+    return {key: value for key, value in values.items() if value}
 
 
 def _error(code: int) -> JSON:

@@ -451,7 +451,8 @@ class World:
             case Text():
                 return self._replace(message, content=Text(body), changed="edited")
             case Picture():
-                return self._replace(message, content=Picture(body), changed="edited")
+                changed = msgspec.structs.replace(message.content, caption=body)
+                return self._replace(message, content=changed, changed="edited")
             case _:
                 raise WorldError("that message has no words")
 

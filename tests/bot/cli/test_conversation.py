@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from bot.cli.conversation import transcript
 from bot.cli.output import print_line
-from bot.people.conversations import Message, Story, Summary, Turn
+from bot.people.conversations import KeptFile, Message, Story, Summary, Turn
 from flows.dialog.content import Button, Buttons, Content, Link, Row, Rows, Template, Text
 from flows.dialog.events import Attachment, Heard
-from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
+from flows.values.ids import ChannelId, ContactId, ConversationId, FileId, TenantId, Wamid
 from tests.bot.cli.conftest import Command
 
 AT = datetime(2026, 11, 21, 21, 40, tzinfo=UTC)
@@ -156,3 +156,27 @@ def test_a_conversation_that_is_not_there_is_told_as_such(smarterbot: Command) -
         1,
         "error: there is no conversation with this id in the journal\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(1, "1 kB"), (182_001, "183 kB"), (1_450_000, "1.4 MB")]
+)
+def test_a_file_is_told_by_its_kind_size_and_id_and_never_by_its_name(
+    size: int, shown: str
+) -> None:
+    media = Attachment("document", "1", name="Ficha de Rosa Soto.pdf")
+    message = replace(
+        event(Heard(Wamid("w"), 0, "media", text="mi ficha", media=media)),
+        file=KeptFile(FileId("f1"), "application/pdf", size),
+    )
+
+    assert lines(turn(message))[1:] == [f"> (document, {shown}, f1) mi ficha"]
+
+
+def test_a_file_that_was_not_kept_says_why() -> None:
+    media = Attachment("image", "1")
+    message = replace(
+        event(Heard(Wamid("w"), 0, "media", media=media)), faults=("file_unknown_type",)
+    )
+
+    assert lines(turn(message))[1:] == ["> (image)  # refused: file_unknown_type"]

@@ -22,12 +22,12 @@ from flows.dialog.advance import BOT_KEYS, Book
 from flows.dialog.answers import Text
 from flows.dialog.content import Text as TextContent
 from flows.dialog.ctx import Firm
-from flows.dialog.events import Heard, Result
+from flows.dialog.events import Attachment, FileLost, Heard, Result
 from flows.dialog.flow import Flow, Step, go, say, stay
 from flows.dialog.texts import FORMAT_KEYS, Texts
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 from flows.window import MARGIN_MS, SERVICE_MS
-from handlers.actions import MarkRead, Say, SendAction
+from handlers.actions import FetchMedia, MarkRead, Say, SendAction
 from handlers.events import Answered, Arrived, Event, Refused, Sender
 from handlers.journal import RefusedRecord, TurnRecord
 from tests.bot.engine.errand import HURRY_S, NAP_S, PAUSE_MS, errand_book
@@ -463,3 +463,52 @@ def test_a_secret_that_was_typed_is_never_written_down(typed: str, kept: str) ->
 
     assert isinstance(record, TurnRecord)
     assert [heard.text for heard in record.heard] == [kept]
+
+
+# ------------------------------------------------------------------ files
+
+
+def photo(n: int = 1) -> Arrived:
+    media = Attachment("image", f"m{n}", "image/jpeg", sha256="abc")
+    heard = Heard(id=Wamid(f"wamid.{n}"), at=NOW // 1000, kind="media", text="¿así?", media=media)
+    return Arrived(TENANT, ChannelId("c1"), ContactId("p1"), ANA, heard, NOW)
+
+
+def test_each_file_that_comes_is_asked_for_in_a_lane_of_its_own() -> None:
+    decision = decide(photo(1), photo(2))
+
+    asked = [body for lane, body in decision.pushes if lane == f"media/{ID}"]
+    assert [decode(body, type=FetchMedia) for body in asked] == [
+        FetchMedia(
+            tenant=TENANT,
+            channel=ChannelId("c1"),
+            message=Wamid(f"wamid.{n}"),
+            media=Attachment("image", f"m{n}", "image/jpeg", sha256="abc"),
+            at=NOW,
+        )
+        for n in (1, 2)
+    ]
+
+
+def test_a_message_without_a_file_asks_for_none() -> None:
+    assert [lane for lane, _ in decide(wrote("hola")).pushes] == [f"wa/{ID}"]
+
+
+def test_a_file_that_will_not_be_had_is_told_to_the_person() -> None:
+    rest = decide(photo()).conversation
+
+    decision = decide(FileLost(Wamid("wamid.1"), "image", "gone"), rest=rest)
+
+    [told] = sends(decision)
+    assert isinstance(told, Say)
+    assert decision.consumed == 1
+
+
+def test_once_the_window_is_closed_the_person_is_told_when_they_write() -> None:
+    rest = decide(photo()).conversation
+    late = NOW + SERVICE_MS
+
+    decision = decide(FileLost(Wamid("wamid.1"), "image", "gone"), rest=rest, now_ms=late)
+
+    assert sends(decision) == []
+    assert len(decision.conversation.parked) == 1

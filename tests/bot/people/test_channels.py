@@ -8,7 +8,7 @@ from bot.people.channels import (
     add_channel,
     list_channels,
     open_token,
-    reseal_tokens,
+    reseal_secrets,
     set_token,
 )
 from bot.people.errors import TakenError, UnknownError
@@ -79,7 +79,7 @@ async def test_a_token_copied_to_another_channel_does_not_open(
 async def test_tokens_are_sealed_anew_when_the_key_changes(bakery: Database) -> None:
     new, old = Key(id="k2", secret=bytes(32)), Key(id="k1", secret=bytes(range(32)))
 
-    changed = [await reseal_tokens(bakery, SecretBox((new, old))) for _ in range(2)]
+    changed = [await reseal_secrets(bakery, SecretBox((new, old))) for _ in range(2)]
 
     (found,) = await list_channels(bakery)
     assert changed == [1, 0]

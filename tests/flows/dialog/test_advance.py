@@ -14,7 +14,7 @@ from flows.dialog.calls import Call, Failed
 from flows.dialog.content import Buttons, Rows, Template, body_of
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, HandOff, Stopped
-from flows.dialog.events import Attachment, Heard, Result, Wake
+from flows.dialog.events import Attachment, FileLost, Heard, Result, Wake
 from flows.dialog.flow import Flow, Lost, Say, Step, go, hand_off, say, stay
 from flows.dialog.session import Session
 from flows.dialog.texts import TextError, Texts
@@ -860,3 +860,36 @@ def test_a_sticker_at_rest_is_quiet() -> None:
     turn = SHOP.advance(Session(status="rest"), [sticker], ctx())
 
     assert turn.quiet
+
+
+# ---------------------------------------------------------------- a file that will not be had
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("gone", "No pude abrir tu archivo. ¿Me lo mandas de nuevo?"),
+        ("unavailable", "No pude abrir tu archivo. ¿Me lo mandas de nuevo?"),
+        ("too_large", "No puedo recibir ese archivo."),
+        ("unknown_type", "No puedo recibir ese archivo."),
+    ],
+)
+def test_a_lost_file_is_told_with_a_person_as_the_way_out(why: str, words: str) -> None:
+    asking = SHOP.advance(SHOP.fresh(), [typed("hola")], ctx())
+
+    turn = SHOP.advance(asking.session, [FileLost(Wamid("w"), "image", why)], ctx())
+
+    assert isinstance(turn.message, Buttons)
+    assert turn.message.body == words
+    assert [button.title for button in turn.message.buttons] == [BOT["bot.talk"]]
+    assert turn.session == asking.session
+
+
+def test_where_a_person_has_taken_over_a_lost_file_is_not_told_by_the_bot() -> None:
+    asking = SHOP.advance(SHOP.fresh(), [typed("hola")], ctx())
+    handed = SHOP.advance(asking.session, [typed("quiero hablar con una persona")], ctx())
+    assert handed.session.status == "human"
+
+    turn = SHOP.advance(handed.session, [FileLost(Wamid("w"), "image", "gone")], ctx())
+
+    assert turn.message is None

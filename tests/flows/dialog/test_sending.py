@@ -35,10 +35,11 @@ from flows.dialog.content import (
 from flows.dialog.content import Place as PlaceSaid
 from flows.dialog.content import Text as TextSaid
 from flows.dialog.ctx import Ctx, Firm
-from flows.dialog.effects import Asked
-from flows.dialog.events import Event, Heard, Result
+from flows.dialog.effects import Asked, HandOff
+from flows.dialog.events import NO_JSON, Event, Heard, Result, Unshown
 from flows.dialog.flow import Flow, Speak, Step, go, hand_off, say, stay
 from flows.dialog.question import PARTS_MAX
+from flows.dialog.screens import Show, Turned
 from flows.dialog.session import Session
 from flows.dialog.texts import Texts
 from flows.dialog.transcript import ChatError, play
@@ -477,6 +478,50 @@ def test_a_form_whose_fields_are_not_those_that_were_asked_is_asked_again() -> N
 
     assert isinstance(turn.message, Form)
     assert turn.message.body.startswith("Algo falta en el formulario.")
+
+
+def test_a_form_without_a_token_of_ours_says_nothing() -> None:
+    talk = Talk()
+    for words in ("hola", "otra cosa", "llenar datos"):
+        talk.hears(words)
+
+    turn = talk.hears(kind="form", form=NO_JSON)
+
+    assert turn.session.state == "shop.fill_in"
+    assert isinstance(turn.message, Form)
+    assert turn.message.body.startswith(BOT["bot.old_button"].split("{")[0].strip())
+
+
+def test_a_form_that_was_not_shown_leads_to_a_person_unless_the_flow_knows_better() -> None:
+    talk = Talk()
+    for words in ("hola", "otra cosa", "llenar datos"):
+        talk.hears(words)
+    seq = talk.session.seq
+    assert not talk.book.has_other_way(talk.session)
+
+    late = talk.feed(Unshown(seq - 1, "form_unavailable"))
+    turn = talk.feed(Unshown(seq, "form_unavailable"))
+
+    assert late.message is None
+    assert turn.session.status == "human"
+    assert any(isinstance(effect, HandOff) for effect in turn.effects)
+
+
+def test_two_flows_cannot_answer_the_same_form() -> None:
+    flows = [Flow(name, Order, str) for name in ("one", "two")]
+    for flow in flows:
+
+        @flow.asks
+        def ask(o: Order, words: Text) -> Step:
+            return stay()
+
+        @flow.form("sign_up")
+        def screens(turned: Turned, ctx: Ctx) -> Show:
+            return Show("A")
+
+    texts = {**BOT, "one.ask.ask": "¿Sí?", "two.ask.ask": "¿Sí?"}
+    with pytest.raises(TypeError, match="two flows answer the form sign_up"):
+        Book(flows, Texts({"es_CL": texts}))
 
 
 def test_who_is_not_understood_twice_is_offered_a_person_in_place_of_the_form() -> None:

@@ -4,12 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from bot.people.tickets import Tickets
+from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Firm
-from flows.values.ids import ChannelId, TenantId
+from flows.values.ids import ChannelId, FileId, TenantId
 from handlers.journal import StatusSeen
 from handlers.ports import Arrival, Channel, Happening, StoreDownError
+from handlers.whatsapp.form_tokens import FormTokens
+from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
 
+TICKETS = Tickets(SecretBox((Key("k1", bytes(32)),)))
 TENANT = TenantId("1a0c7a2e-0000-4000-8000-000000000001")
 CHANNEL = ChannelId("1a0c7a2e-0000-4000-8000-000000000002")
 TOKEN = "EAAG-token"
@@ -29,6 +34,7 @@ class Phonebook:
             )
         }
         self.tokens = {CHANNEL: TOKEN}
+        self.keys: dict[ChannelId, str] = {}
 
     def channel_by_number(self, phone_number_id: str) -> Channel | None:
         found = [c for c in self.channels.values() if c.phone_number_id == phone_number_id]
@@ -45,6 +51,9 @@ class Phonebook:
 
     def token(self, channel: ChannelId) -> str:
         return self.tokens.get(channel, "")
+
+    def form_keys(self, channel: ChannelId) -> str:
+        return self.keys.get(channel, "")
 
 
 class Ear:
@@ -110,6 +119,24 @@ class Watch:
 
     def passes(self, ms: int) -> None:
         self.ms += ms
+
+
+def form_tokens(phonebook: Phonebook, *answered: str) -> FormTokens:
+    """Of a server whose endpoint answers the forms `answered`."""
+    return FormTokens(TICKETS, directory=phonebook, answered=answered)
+
+
+class NoUploads(Uploads):
+    """Of a firm without files."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def meta_ids(self, *_: object, **__: object) -> dict[FileId, str]:
+        raise UnfitError("gone")
+
+    async def links(self, *_: object, **__: object) -> list[str]:
+        return []
 
 
 class Bucket:

@@ -31,8 +31,10 @@ from tests.handlers.whatsapp.doubles import (
     Bucket,
     Counts,
     Health,
+    NoUploads,
     Phonebook,
     Watch,
+    form_tokens,
 )
 from tests.handlers.whatsapp.graph_stub import (
     Answer,
@@ -135,6 +137,8 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         clock=watch,
         meter=counts,
         jitter=lambda: spread[0],
+        uploads=NoUploads(),
+        forms=form_tokens(phonebook, "sign_up"),
     )
     return Desk(sender, stub, watch, phonebook, bucket, health, counts, spread)
 
@@ -167,12 +171,12 @@ async def test_a_held_message_counts_as_sent_and_is_shown(desk: Desk) -> None:
     assert desk.counts.counted["whatsapp_send", "held"] == 1
 
 
-async def test_a_file_that_is_not_with_meta_is_not_sent(desk: Desk) -> None:
+async def test_a_file_that_is_gone_is_not_sent(desk: Desk) -> None:
     picture = Image(OurFile(FileId("f-1")))
 
     outcome = await desk.sends(content=picture)
 
-    assert outcome == refused("not_uploaded", content=picture, dead=True)
+    assert outcome == refused("gone", content=picture)
     assert desk.stub.posted == []
 
 

@@ -34,7 +34,7 @@ from tests.handlers.whatsapp.bodies import (
     value,
     webhook,
 )
-from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook
+from tests.handlers.whatsapp.doubles import TENANT, Counts, Ear, Phonebook, form_tokens
 from tests.handlers.whatsapp.test_corpus import CORPUS
 
 VERIFY_TOKEN = "a-verify-token"
@@ -60,6 +60,7 @@ async def client(ear: Ear, counts: Counts) -> AsyncIterator[Client]:
         verify_token=VERIFY_TOKEN,
         directory=Phonebook(),
         intake=ear,
+        forms=form_tokens(Phonebook()),
         meter=counts,
     )
     app = web.Application()
@@ -330,6 +331,7 @@ def test_it_does_not_start_without_its_secrets(secrets: list[str], token: str) -
             verify_token=token,
             directory=Phonebook(),
             intake=Ear(),
+            forms=form_tokens(Phonebook()),
             meter=Counts(),
         )
 

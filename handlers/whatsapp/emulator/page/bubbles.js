@@ -1,9 +1,12 @@
 // One message as a bubble. A bubble is built once; what changes later (ticks, reaction, failure) is changed in place, so
 // that a screen reader hears each message once.
 
+import { fileAddress } from "./api.js";
 import { el, icon, avatar } from "./dom.js";
 import { longDay, phone, plain, rich, time } from "./format.js";
 import { TEXTS } from "./texts.js";
+
+const isBare = (content) => content.type === "sticker" || (content.type === "medium" && content.kind === "sticker");
 
 /**
  * @param message of the API
@@ -22,7 +25,7 @@ export function bubble(message, acts) {
       { class: "stack" },
       el(
         "div",
-        { class: `bubble ${(content.kind ?? content.type) === "sticker" ? "bare" : ""}` },
+        { class: `bubble ${isBare(content) ? "bare" : ""}` },
         el("span", { class: "hidden", text: `${message.outbound ? TEXTS.bot_said : TEXTS.you_said}: ` }),
         message.by_hand ? el("p", { class: "label" }, icon("phone"), el("span", { text: TEXTS.by_hand })) : "",
         quote(message, acts),
@@ -141,20 +144,12 @@ const BODIES = {
   ],
   tapped: (content) => [words(content.title), content.description && el("p", { class: "foot", text: content.description })],
   quick_reply: (content) => [words(content.text)],
-  image: (content) => [
-    el("div", { class: "photo", role: "img", "aria-label": TEXTS.image }, icon("image")),
-    content.caption && words(content.caption),
-  ],
+  image: (content) => [medium({ kind: "image", source: content.media }), content.caption && words(content.caption)],
   voice: (content, message) => [
-    el(
-      "div",
-      { class: "voice", role: "img", "aria-label": TEXTS.voice_play },
-      icon("play"),
-      el("span", { class: "wave" }, ...wave(message.wamid)),
-      el("span", { class: "seconds", text: `0:${String(content.seconds).padStart(2, "0")}` }),
-    ),
+    el("span", { class: "wave", "aria-hidden": "true" }, ...wave(message.wamid)),
+    medium({ kind: "audio", voice: true, source: content.media }),
   ],
-  sticker: () => [el("div", { class: "big-sticker" }, icon("smile", TEXTS.sticker))],
+  sticker: (content) => [medium({ kind: "sticker", source: content.media })],
   location: (content) => [
     el("div", { class: "map", role: "img", "aria-label": TEXTS.location }, icon("location")),
     el("p", { class: "place" }, el("strong", { text: content.name || TEXTS.location }), el("span", { text: content.address || `${content.latitude}, ${content.longitude}` })),
@@ -167,22 +162,37 @@ const BODIES = {
 
 // ------------------------------------------------------------------ files and products
 
-/** A file as far as the emulator knows it: its kind, its name, and where it is. */
+/** A file: as it is seen or heard if the emulator has it; one that lies on a web page is only named and linked to. */
 function medium(file) {
   const label = TEXTS.media[file.voice ? "voice" : file.kind];
+  if (!/^https?:/.test(file.source)) return ownMedium(file, file.name || label);
   const name = file.name || file.source.split(/[?#]/)[0].split("/").at(-1);
-  const where = /^https?:/.test(file.source)
-    ? el("a", { class: "source", href: file.source, target: "_blank", rel: "noopener noreferrer" }, name || file.source, el("span", { class: "hidden", text: ` (${TEXTS.opens_page})` }))
-    : el("span", { class: "source", text: file.name || TEXTS.uploaded(file.source) });
+  const where = el("a", { class: "source", href: file.source, target: "_blank", rel: "noopener noreferrer" }, name || file.source, el("span", { class: "hidden", text: ` (${TEXTS.opens_page})` }));
   switch (file.kind) {
     case "document":
       return el("div", { class: "document" }, icon("template", label), where);
     case "audio":
       return el("figure", { class: "shot" }, el("div", { class: "voice" }, icon("play", label), el("span", { class: "wave" }, ...wave(file.source))), el("figcaption", {}, where));
     case "sticker":
-      return el("div", { class: "big-sticker" }, icon("smile", label));
+      return el("div", { class: "big-sticker elsewhere" }, icon("smile", label));
     default:
-      return el("figure", { class: "shot" }, el("div", { class: `photo ${file.kind}`, role: "img", "aria-label": label }, icon(file.kind === "video" ? "play" : "image")), el("figcaption", {}, where));
+      return el("figure", { class: "shot" }, el("div", { class: `photo elsewhere ${file.kind}`, role: "img", "aria-label": label }, icon(file.kind === "video" ? "play" : "image")), el("figcaption", {}, where));
+  }
+}
+
+function ownMedium({ kind, source, name }, label) {
+  const src = fileAddress(source);
+  switch (kind) {
+    case "image":
+      return el("img", { class: "photo", src, alt: label, loading: "lazy" });
+    case "sticker":
+      return el("img", { class: "big-sticker", src, alt: label, loading: "lazy" });
+    case "video":
+      return el("video", { class: "photo", src, controls: true, preload: "metadata", "aria-label": label });
+    case "audio":
+      return el("audio", { class: "sound", src, controls: true, preload: "metadata", "aria-label": label });
+    default:
+      return el("a", { class: "document", href: src, download: name || "" }, icon("template"), el("span", { text: label }));
   }
 }
 

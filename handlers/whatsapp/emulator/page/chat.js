@@ -2,7 +2,7 @@
 
 import { api, listen } from "./api.js";
 import { bubble, preview, refresh } from "./bubbles.js";
-import { askForm, askPerson, askTime, askWords, chooseChange, chooseEmoji, chooseRow, showProducts } from "./dialogs.js";
+import { askForm, askPerson, askTime, askWords, chooseChange, chooseEmoji, chooseRow, closeForm, showProducts, showScreen } from "./dialogs.js";
 import { avatar, byId, el, fillTexts, icon } from "./dom.js";
 import { day, dayKey, left, longDay, moment, phone, time } from "./format.js";
 import { business, chatOf, load, me, now, on, open, state, take } from "./state.js";
@@ -126,7 +126,7 @@ function append(message) {
     find: (wamid) => state.messages.find((each) => each.wamid === wamid),
     place: () => act({ ...ATTACHMENTS.location(), quotes: message.wamid }),
     phone: () => act({ type: "share_phone", message: message.wamid }),
-    fill: (title, data) => askForm(title, data, (values) => act({ type: "fill", message: message.wamid, values })),
+    fill: (title, data) => attempt(fillIn(message, title, data)),
     products: showProducts,
   });
   item.dataset.day = key;
@@ -157,6 +157,23 @@ function changePerson() {
     stop: () => act({ type: "offers", wanted: false }),
     resume: () => act({ type: "offers", wanted: true }),
   });
+}
+
+/** Open the form of a message: its screens, or, if the emulator does not have it, fields that are named by hand. */
+async function fillIn(message, title, data) {
+  const { number, person } = state;
+  const shown = await api.openForm(number, person, message.wamid);
+  if (shown.known === false) {
+    askForm(title, data, (values) => act({ type: "fill", message: message.wamid, values }));
+    return;
+  }
+  const step = (next) => {
+    if (next.screen) showScreen(next, { submit, back });
+    else closeForm(next.error);
+  };
+  const submit = (form, values) => attempt(api.submitForm(form, number, person, values).then(step));
+  const back = (form) => attempt(api.backInForm(form).then(step));
+  step(shown);
 }
 
 function drawMessage(message) {
@@ -226,7 +243,7 @@ function sendText() {
 
 const ATTACHMENTS = {
   image: () => ({ type: "image", caption: TEXTS.sample_caption }),
-  voice: () => ({ type: "voice", seconds: 7 }),
+  voice: () => ({ type: "voice" }),
   sticker: () => ({ type: "sticker" }),
   location: () => ({ type: "location", latitude: -33.0428, longitude: -71.3733, name: TEXTS.sample_place, address: TEXTS.sample_address }),
   contact: () => ({ type: "contacts", name: TEXTS.sample_contact, phone: "56987654321" }),
@@ -234,6 +251,37 @@ const ATTACHMENTS = {
 };
 
 const SYMBOLS = { ad: "external", owner: "phone", person: "sliders" };
+/** Send a file as WhatsApp would: pictures, video and sound as such, anything else as a document. What was being written is its caption. */
+async function sendFile(file) {
+  const [family] = file.type.split("/");
+  const known = { image: "image", video: "video", audio: "audio" }[family];
+  const kind = file.type.includes("svg") ? "document" : (known ?? "document");
+  const source = await api.addFile(state.number, file);
+  const caption = kind === "audio" ? "" : text.value.trim();
+  if (caption) {
+    text.value = "";
+    fitText();
+  }
+  const voice = kind === "audio" && /ogg|opus/.test(file.type);
+  await api.act(state.number, state.person, { type: "medium", kind, source, caption, name: kind === "document" ? file.name : "", voice });
+}
+
+function startFiles() {
+  const chosen = byId("file");
+  chosen.addEventListener("change", () => {
+    for (const file of chosen.files) attempt(sendFile(file));
+    chosen.value = "";
+    text.focus();
+  });
+  byId("attachments").prepend(
+    el(
+      "button",
+      { type: "button", class: "attachment attach-file", "data-attach": "file", on: { click: () => (toggleAttachments(false), chosen.click()) } },
+      el("span", { class: "blob" }, icon("template")),
+      el("span", { text: TEXTS.attach_file }),
+    ),
+  );
+}
 
 function toggleAttachments(show) {
   byId("attachments").hidden = !show;
@@ -290,6 +338,9 @@ document.title = TEXTS.title;
 fillTexts(document);
 startTools(attempt);
 startComposer();
+startFiles();
+// A picture that comes late must not push the end out of sight.
+log.addEventListener("load", (event) => event.target.closest("li") === log.lastElementChild && scroll.scrollTo({ top: scroll.scrollHeight }), true);
 on("people", drawPeople);
 on("opened", drawChat);
 on("chat", drawHead);

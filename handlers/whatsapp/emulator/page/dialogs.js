@@ -24,7 +24,7 @@ export function show(title, ...content) {
       ...content,
     ),
   );
-  sheet.showModal();
+  if (!sheet.open) sheet.showModal();
 }
 
 export const close = () => sheet.close();
@@ -158,6 +158,71 @@ export function askForm(title, data, send) {
   );
   show(title, form);
   rows.querySelector("input").focus();
+}
+
+const TEXT_KINDS = { TextHeading: "h3", TextSubheading: "h3", TextBody: "p", TextCaption: "p" };
+
+/**
+ * One screen of a form.
+ * @param shown of the API
+ * @param acts {submit(form, values), back(form)}
+ */
+export function showScreen(shown, acts) {
+  const { screen } = shown;
+  const parts = screen.components.map(screenPart);
+  const form = el(
+    "form",
+    {
+      class: "form",
+      on: {
+        submit: (event) => {
+          event.preventDefault();
+          acts.submit(shown.form, Object.assign({}, ...parts.map((part) => part.read?.() ?? {})));
+        },
+      },
+    },
+    ...parts.map((part) => part.node),
+    screen.can_go_back ? el("button", { class: "quiet", type: "button", text: TEXTS.form_back, on: { click: () => acts.back(shown.form) } }) : "",
+  );
+  show(screen.title, form);
+  (form.querySelector("[aria-invalid]") ?? form.querySelector("input, select, textarea"))?.focus();
+}
+
+/** The form is over; `error` says why, if it is not complete. */
+export function closeForm(error) {
+  close();
+  if (error) show(TEXTS.form_failed, el("p", { class: "form", role: "alert", text: error === "broken" ? TEXTS.form_broken : error }));
+}
+
+/** A component as a node and, for a field, the way to read it: {name: value}. */
+function screenPart(part) {
+  const common = { name: part.name, required: part.required, "aria-invalid": part.error ? "true" : null };
+  const notes = [part.help && el("span", { class: "help", text: part.help }), part.error && el("span", { class: "form-error", role: "alert", text: part.error })];
+  const text = (input) => ({ node: el("div", {}, field(part.text, input), ...notes), read: () => ({ [part.name]: input.value }) });
+  switch (part.type) {
+    case "TextInput":
+      return text(el("input", { ...common, autocomplete: "off", inputmode: { email: "email", number: "numeric", phone: "tel" }[part.kind] ?? null, value: part.value || "" }));
+    case "TextArea":
+      return text(el("textarea", { ...common, rows: 3, text: part.value || "" }));
+    case "DatePicker":
+      return text(el("input", { ...common, type: "date", value: part.value || "" }));
+    case "Dropdown":
+    case "RadioButtonsGroup":
+      return text(el("select", common, el("option", { value: "", text: TEXTS.form_choose }), ...part.options.map((each) => el("option", { value: each.id, text: each.title, selected: each.id === part.value }))));
+    case "CheckboxGroup": {
+      const boxes = part.options.map((each) => el("input", { type: "checkbox", value: each.id }));
+      const rows = boxes.map((box, n) => el("label", { class: "choice" }, box, el("span", { text: part.options[n].title })));
+      return { node: el("fieldset", { class: "choices" }, el("legend", { text: part.text }), ...rows, ...notes), read: () => ({ [part.name]: boxes.filter((box) => box.checked).map((box) => box.value) }) };
+    }
+    case "OptIn": {
+      const box = el("input", { ...common, type: "checkbox", checked: part.value === true });
+      return { node: el("div", {}, el("label", { class: "choice" }, box, el("span", { text: part.text })), ...notes), read: () => ({ [part.name]: box.checked }) };
+    }
+    case "Footer":
+      return { node: el("div", { class: "actions" }, el("button", { class: "primary", text: part.text || TEXTS.form_next })) };
+    default:
+      return { node: el(TEXT_KINDS[part.type] ?? "p", { class: part.type === "TextCaption" ? "help" : "", text: part.text }) };
+  }
 }
 
 /** A value as a form would send it. */

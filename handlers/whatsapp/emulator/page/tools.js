@@ -16,8 +16,12 @@ const GROUPS = {
     amounts: { reorder: 50, batch: 1000, delay_ms: 600_000 },
   },
   graph: {
-    switches: ["reset", "http_500", "http_502", "pair_limit", "throughput", "token_expired", "template_paused", "window_error"],
+    switches: ["reset", "http_500", "http_502", "pair_limit", "throughput", "token_expired", "template_paused", "form_blocked", "form_throttled", "window_error"],
     amounts: { slow_ms: 600_000 },
+  },
+  media: {
+    switches: ["media_gone", "media_url_dead", "media_inside", "media_redirect", "media_damaged", "media_swapped", "media_endless", "upload_refused"],
+    amounts: { media_slow_ms: 600_000 },
   },
 };
 const FAILURES = [131026, 131047, 131049, 131050];

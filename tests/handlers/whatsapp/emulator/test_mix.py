@@ -13,6 +13,7 @@ from flows.values.ids import ContactId, ItemId, TenantId, Wamid
 from handlers.whatsapp import payload
 from handlers.whatsapp.codec import parse
 from handlers.whatsapp.emulator.content import Button, Buttons, Menu, Row, Said, Section, Tapped
+from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.mix import USUAL, Kind, Mix
 from handlers.whatsapp.emulator.sends import read_request
 from handlers.whatsapp.emulator.updates import envelope, heard
@@ -89,6 +90,7 @@ def test_the_product_answers_everything(*, now: datetime, told: dict[str, str], 
     firm = Firm(TENANT, "Panadería Sol", settings=told, desk=desk)
     book, ctx = product_book(), Ctx(now, firm, CONTACT, "Prueba")
     kinds: Counter[Kind] = Counter()
+    media = Media(salt="s")
     for seed in range(8):
         mix, session, last = Mix(USUAL, seed=seed), book.fresh(), None
         for n in range(50):
@@ -97,7 +99,8 @@ def test_the_product_answers_everything(*, now: datetime, told: dict[str, str], 
             wrote = Message(
                 wamid=f"wamid.{n}", seq=n, number=SOL.id, person=PERSON.id, outbound=False, at_ms=NOW_MS, content=act.content, quotes=act.quotes,
             )  # fmt: skip
-            body = envelope(SOL, [heard(wrote, number=SOL, person=PERSON)])
+            medium = media.sample(SOL.id, "photo.jpg", "image/jpeg", now_ms=NOW_MS)
+            body = envelope(SOL, [heard(wrote, number=SOL, person=PERSON, medium=medium)])
             [arrived] = parse(body).messages
 
             turn = book.advance(session, [arrived.heard], ctx)

@@ -9,8 +9,11 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
-from playwright.async_api import Browser, Page, async_playwright, expect
+from msgspec.json import encode
+from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
 
+from handlers.whatsapp.emulator.forms import put_json
+from handlers.whatsapp.emulator.media import SAMPLES
 from handlers.whatsapp.emulator.server import PAGE
 from tests.handlers.whatsapp.emulator.stage import (
     JSON,
@@ -66,6 +69,62 @@ FORM = {
     "flow_token": "t-1",
     "flow_cta": "Completar",
     "flow_action_payload": {"screen": "START", "data": {"nombre": "Ana"}},
+}
+SCREENS: JSON = {
+    "version": "7.0",
+    "screens": [
+        {
+            "id": "START",
+            "title": "Tu pedido",
+            "data": {"nombre": {"type": "string", "__example__": "Ana"}},
+            "layout": {
+                "type": "SingleColumnLayout",
+                "children": [
+                    {"type": "TextBody", "text": "Hola ${data.nombre}"},
+                    {"type": "TextInput", "name": "cake", "label": "Torta", "required": True},
+                    {
+                        "type": "Dropdown",
+                        "name": "size",
+                        "label": "Tamaño",
+                        "data-source": [{"id": "20", "title": "Para 20"}],
+                    },
+                    {
+                        "type": "Footer",
+                        "label": "Seguir",
+                        "on-click-action": {
+                            "name": "navigate",
+                            "next": {"type": "screen", "name": "LAST"},
+                            "payload": {"cake": "${form.cake}", "size": "${form.size}"},
+                        },
+                    },
+                ],
+            },
+        },
+        {
+            "id": "LAST",
+            "title": "Confirma",
+            "terminal": True,
+            "data": {name: {"type": "string", "__example__": "x"} for name in ("cake", "size")},
+            "layout": {
+                "type": "SingleColumnLayout",
+                "children": [
+                    {"type": "OptIn", "name": "sure", "label": "Acepto el precio"},
+                    {
+                        "type": "Footer",
+                        "label": "Enviar",
+                        "on-click-action": {
+                            "name": "complete",
+                            "payload": {
+                                "cake": "${data.cake}",
+                                "size": "${data.size}",
+                                "sure": "${form.sure}",
+                            },
+                        },
+                    },
+                ],
+            },
+        },
+    ],
 }
 KINDS: dict[str, JSON] = {
     "formulario": interactive(
@@ -316,6 +375,36 @@ async def test_a_form_is_filled_in_and_sent(stage: Stage, browser: Browser, widt
         assert await page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.parametrize("width", [pytest.param(1280, id="wide"), pytest.param(360, id="phone")])
+async def test_the_screens_of_a_form_are_filled_in(
+    stage: Stage, browser: Browser, width: int
+) -> None:
+    form = stage.emulator.forms.make(SOL.waba_id, str(FORM["flow_id"]))
+    assert put_json(form, encode(SCREENS)) == []
+    form.status = "PUBLISHED"
+    async with opened(browser, stage.address, width=width) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "formulario")
+        await page.get_by_role("button", name="Completar").click()
+
+        first = page.get_by_role("dialog", name="Tu pedido")
+        await expect(first.get_by_text("Hola Ana")).to_be_visible()
+        await expect(first.get_by_label("Torta")).to_be_focused()
+        await first.get_by_label("Torta").fill("Mil hojas")
+        await first.get_by_label("Tamaño").select_option("Para 20")
+        await first.get_by_role("button", name="Seguir").click()
+
+        last = page.get_by_role("dialog", name="Confirma")
+        await last.get_by_label("Acepto el precio").check()
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+        await last.get_by_role("button", name="Enviar").click()
+
+        await expect(page.locator(".mine").last).to_contain_text("Formulario enviado")
+        await expect(page.locator(".theirs").last).to_contain_text(
+            'Recibí {"cake":"Mil hojas","size":"20","sure":true,"flow_token":"t-1"}'
+        )
+
+
 async def test_a_place_and_a_phone_are_shared_on_request(stage: Stage, browser: Browser) -> None:
     async with opened(browser, stage.address) as page:
         await page.get_by_role("button", name="Empezar como Ana").click()
@@ -379,6 +468,50 @@ async def test_the_business_reacts_to_what_a_person_wrote(stage: Stage, browser:
 
         await expect(page.locator(".mine .reaction").first).to_have_text("👍")
         await expect(page.locator(".theirs")).to_have_count(1)
+
+
+async def test_files_of_this_computer_are_sent_and_shown(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await page.get_by_label("Escribe un mensaje").fill("una así")
+        picker = page.locator("#file")
+
+        await picker.set_input_files(SAMPLES / "photo.jpg")
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí image")
+        await picker.set_input_files(SAMPLES / "voice.ogg")
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí audio")
+        paper = FilePayload(name="cotización.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7")
+        await picker.set_input_files(paper)
+        await expect(page.locator(".theirs").last).to_contain_text("Recibí document")
+
+        photo = page.locator(".mine").filter(has_text="una así").locator("img")
+        await expect(photo).to_have_js_property("naturalWidth", 480)
+        sound = page.locator(".mine audio")
+        await expect(sound).to_have_js_property("error", None)
+        await expect(sound).not_to_have_js_property("duration", 0)
+        document = page.get_by_role("link", name="cotización.pdf")
+        await expect(document).to_have_attribute("download", "cotización.pdf")
+
+
+async def test_what_the_bot_sends_is_seen(stage: Stage, browser: Browser) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "hola")
+        await expect(page.locator(".theirs").last).to_be_visible()
+        medium = stage.emulator.media.upload(
+            SOL.id, "image/jpeg", (SAMPLES / "photo.jpg").read_bytes(), now_ms=stage.clock.now_ms()
+        )
+        address = {"to": stage.emulator.world.people["p1"].wa_id}  # type: ignore[index]  # a plain text is an id here
+
+        image = {"id": medium.id, "caption": "Así queda"}
+        await stage.sends({**address, "type": "image", "image": image})
+        linked = {"link": "https://sol.example/carta.pdf", "filename": "carta.pdf"}
+        await stage.sends({**address, "type": "document", "document": linked})
+
+        shown = page.locator(".theirs").filter(has_text="Así queda").locator("img")
+        await expect(shown).to_have_js_property("naturalWidth", 480)
+        link = page.get_by_role("link", name="carta.pdf")
+        await expect(link).to_have_attribute("href", "https://sol.example/carta.pdf")
 
 
 async def test_a_double_click_puts_a_reaction(stage: Stage, browser: Browser) -> None:
