@@ -276,14 +276,14 @@ class _Run:
         taps = tuple(a.heard for a in group if a.heard.choice in (LET_IN, DECLINED))
         if self.now.parked and taps:
             self._let_in(taps)
-            group = [arrived for arrived in group if arrived.heard not in taps]
+            group = [a for a in group if a.heard not in taps]
             if not group:
                 return
         self._unpark()
-        if self.applied or any(arrived.heard.kind in CORRECTS for arrived in group):
+        if self.applied or any(a.heard.kind in CORRECTS for a in group):
             self._corrected(group)
             return
-        heard = tuple(arrived.heard for arrived in group)
+        heard = tuple(a.heard for a in group)
         self._fetch_media(heard)
         self._advance(heard, heard=heard)
 

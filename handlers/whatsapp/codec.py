@@ -70,7 +70,8 @@ FIELDS: Final = frozenset({
 
 # Fields that are about people, not about accounts: they are no `Change`.
 _OF_PEOPLE: Final = frozenset({
-    "calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences",
+    "calls", "group_lifecycle_update", "group_participants_update", "group_settings_update", "group_status_update",
+    "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences",
 })  # fmt: skip
 
 StatusKind = Literal["sent", "delivered", "read", "played", "failed"]

@@ -11,9 +11,13 @@ from bot.engine.conversation import decode as read_state
 from bot.engine.hearing import EARLY_MAX, EDIT_WAITS_MS, SETTLE_MS
 from bot.engine.turn import Decision
 from bot.people.addresses import conversation_of
+from flows.dialog.content import Text
 from flows.dialog.events import Heard, HeardKind, Referral, Result
 from flows.dialog.session import QUIET_MINUTES
-from flows.values.ids import ChannelId, ContactId, Wamid
+from flows.intents import OrderUpdate
+from flows.values.ids import ChannelId, ContactId, MessageId, Wamid
+from flows.window import ENTRY_POINT_MS
+from handlers.actions import Say
 from handlers.events import (
     Answered,
     Arrived,
@@ -23,7 +27,10 @@ from handlers.events import (
     Joined,
     Moved,
     MovedWhy,
+    Permission,
     Preferred,
+    Proposed,
+    Refused,
     Sender,
 )
 from handlers.journal import JoinedRecord, MovedRecord, RefusedRecord, TurnRecord
@@ -220,7 +227,7 @@ def test_who_came_through_an_ad_is_remembered() -> None:
 
     decision = decide(said("", heard=heard))
 
-    assert decision.conversation.came_at == NOW
+    assert decision.conversation.free_until == NOW + ENTRY_POINT_MS
     assert turns(decision)[0].heard[0].referral == Referral(source="ad", id="120")
 
 
@@ -316,7 +323,29 @@ def test_what_was_said_last_holds_whichever_comes_first() -> None:
     assert then.conversation.marketing is False
 
 
+def test_whoever_stopped_offers_is_asked_by_nobody_else_and_may_take_it_back() -> None:
+    stopped = decide(prefers(marketing=False, at=100)).conversation
+    resumed = decide(prefers(marketing=True, at=200), rest=stopped).conversation
+
+    by_firm = decide(proposed(permission=Permission("marketing", "till")), rest=stopped)
+
+    assert (stopped.declined, by_firm.conversation.marketing) == (True, False)
+    assert (resumed.declined, resumed.marketing) == (False, True)
+
+
 # ------------------------------------------------------------------ people who leave
+
+
+def proposed(*, permission: Permission | None = None) -> Proposed:
+    return Proposed(
+        tenant=TENANT,
+        channel=CHANNEL,
+        contact=CONTACT,
+        id=MessageId("11111111-2222-4333-8444-555555555555"),
+        intent=OrderUpdate(name="Ana", order="1042", status="ready"),
+        expires=NOW + 24 * HOURS,
+        permission=permission,
+    )
 
 
 def moved(why: MovedWhy = "number") -> Moved:
@@ -366,6 +395,19 @@ def test_what_waits_for_somebody_who_left_never_reaches_the_next_owner_of_the_nu
     assert [r.fault for r in decision.records if isinstance(r, RefusedRecord)] == ["moved"]
 
 
+def test_nothing_that_comes_later_is_said_to_the_next_owner_of_the_number() -> None:
+    left = decide(moved(), rest=met()).conversation
+    say = Say(TENANT, CHANNEL, "r1", Text("Tu pan está listo."), at=NOW)
+    closed = Refused(ref="r1", fault="window_closed", say=say)
+
+    for event in (proposed(), closed):
+        decision = decide(event, rest=left)
+
+        assert sends(decision) == []
+        assert decision.conversation.parked == ()
+        assert [r.fault for r in decision.records if isinstance(r, RefusedRecord)] == ["moved"]
+
+
 def test_who_writes_from_an_address_that_was_left_is_looked_up_anew() -> None:
     left = decide(moved(), rest=met())
 
@@ -410,6 +452,17 @@ def test_what_comes_later_to_the_old_conversation_follows() -> None:
     assert decision.records == ()
 
 
+def test_what_a_firm_wants_said_follows_and_each_refusal_once() -> None:
+    joined = decide(said("pan"), JOINED).conversation
+    told = Refused(ref="", fault="window_closed", code=131047, wamid=Wamid("w.1"))
+    recalled = replace(told, say=Say(TENANT, CHANNEL, "r1", Text("Tu pan está listo."), at=NOW))
+
+    decision = decide(proposed(), told, recalled, rest=joined)
+
+    assert forwarded(decision) == [replace(proposed(), contact=INTO), told, recalled]
+    assert len({a.mark for a in people(decision) if isinstance(a, Forward)}) == 3
+
+
 def test_the_phone_leads_on_once_nothing_comes_by_the_old_way() -> None:
     joined = decide(said("pan"), JOINED)
     assert joined.wake_ms == NOW + SETTLE_MS
@@ -449,3 +502,31 @@ def test_of_two_consents_the_stricter_one_holds() -> None:
     with_other = decide(handed(granted), rest=never).conversation
 
     assert (alone.marketing, with_other.marketing) == (True, False)
+
+
+def test_what_is_known_of_the_window_goes_over() -> None:
+    now = replace(
+        met(),
+        contact=INTO,
+        shut=True,
+        agreed=True,
+        knocked=10,
+        offers_from=20,
+        bulk=(3,),
+    )
+    old = replace(
+        met(),
+        last_in=now.last_in + 1,
+        declined=True,
+        came_at=30,
+        free_until=40,
+        unreachable_until=50,
+        bulk=(1, 2),
+    )
+
+    after = decide(handed(old), rest=now).conversation
+
+    assert (after.last_in, after.shut) == (old.last_in, False), "the person wrote since"
+    assert (after.agreed, after.declined) == (False, True)
+    assert (after.knocked, after.offers_from, after.unreachable_until) == (10, 20, 50)
+    assert (after.came_at, after.free_until, after.bulk) == (30, 40, (1, 2, 3))

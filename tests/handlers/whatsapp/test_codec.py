@@ -614,7 +614,11 @@ def test_other_fields_are_noted_with_what_happened(field: str) -> None:
     assert found.notices == [Notice(field, waba_id=WABA, event="DISABLED_UPDATE")]
 
 
-OF_PEOPLE = {"calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences"}
+OF_PEOPLE = {
+    *("calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences"),
+    *("group_lifecycle_update", "group_participants_update"),
+    *("group_settings_update", "group_status_update"),
+}
 
 
 @pytest.mark.parametrize("field", sorted(FIELDS - OF_PEOPLE | {"brand_new"}))

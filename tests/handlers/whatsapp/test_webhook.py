@@ -314,6 +314,18 @@ async def test_a_number_that_was_just_added_is_heard(
     assert counts.counted["whatsapp_unknown_number", ""] == 0
 
 
+async def test_a_preference_for_an_account_that_was_just_added_is_heard(
+    client: Client, ear: Ear, counts: Counts, phonebook: Phonebook
+) -> None:
+    body = (CORPUS / "user-preferences-bsuid-and-account-only.json").read_bytes()
+    phonebook.added.append(structs.replace(phonebook.channels[CHANNEL], id=NEW, waba_id="999"))
+
+    assert await post(client, body.replace(WABA.encode(), b"999")) == 200
+
+    assert [happening.channel.id for happening in ear.happenings] == [NEW]
+    assert counts.counted["whatsapp_unknown_account", ""] == 0
+
+
 async def test_an_unknown_number_is_not_passed_over_while_nobody_can_tell_whether_it_was_added(
     client: Client, ear: Ear, counts: Counts, phonebook: Phonebook
 ) -> None:
