@@ -223,8 +223,8 @@ async def test_a_number_that_was_given_to_somebody_else_leads_to_nobody_s_past(
     await whole.people.inject(webhook("pan", "w.2", wa_id="56955500001", bsuid=f"{BSUID}9"))
     await at_rest(whole)
 
-    turns = await rows(whole, "SELECT turn FROM smarterbot.turns")
-    assert turns == [{"turn": 1}, {"turn": 1}]
+    heard = await rows(whole, "SELECT turn FROM smarterbot.messages WHERE direction = 'in'")
+    assert heard == [{"turn": 1}, {"turn": 1}]
     assert await rows(whole, "SELECT why FROM smarterbot.proofs_voided") == [{"why": "recycled"}]
 
 
