@@ -50,6 +50,8 @@ from bot.metrics import Metrics
 from bot.people.addresses import Addresses
 from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
+from bot.people.moves import Moves
+from bot.people.proofs import Proofs
 from bot.people.tickets import Tickets
 from bot.settings import Settings
 from bot.store.database import Database
@@ -221,6 +223,7 @@ async def running(
             outage_doubt_ms=waits.outage_doubt_ms,
         )
         stack.push_async_callback(sender.close)
+        moves = Moves(lanes, bell, addresses, Proofs(wire), channel_of=directory.channel)
         fetcher = MediaFetcher(
             media,
             library,
@@ -229,7 +232,13 @@ async def running(
             meter=metrics,
             jitter=random.random,
         )
-        handlers: list[Handler] = [sender, fetcher, Desk(clock), Recaller(database, clock)]
+        handlers: list[Handler] = [
+            sender,
+            fetcher,
+            Desk(clock),
+            moves,
+            Recaller(database, clock),
+        ]
         caretaker = WhatsAppCare(
             graph,
             directory=directory,
@@ -297,6 +306,7 @@ async def running(
                 room=lambda: runner.room("conv") if works else 0,
                 take=runner.take,
                 on_refused_statuses=health_of_intake.refused,
+                channels_of=directory.own_channels,
             )
             webhook = WhatsAppWebhook(
                 app_secrets=(settings.app_secret,),

@@ -27,8 +27,8 @@ UNTIL_THEY_WRITE: Final = 2**53
 OPENING: Final[frozenset[HeardKind]] = frozenset(
     ("text", "tap", "row", "media", "place", "contacts", "form", "order", "welcome", "unsupported")
 )
-"""What opens the window. Whether a reaction does is not documented, and system notices are not the person's: the
-stricter reading costs a template, the other one a refusal (error 131047)."""
+"""What opens the window. Whether a reaction, an edit or a revoke does is not documented, and system notices are not the
+person's: the stricter reading costs a template, the other one a refusal (error 131047)."""
 
 Category = Literal["utility", "marketing", "authentication"]
 

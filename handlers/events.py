@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from flows.dialog.events import FileLost, Heard, Result
 from flows.intents import AnyIntent
@@ -31,6 +31,74 @@ class Arrived(Struct, frozen=True, omit_defaults=True, tag="arrived"):
     heard: Heard
     received: int = 0
     """When we took it, ms since the epoch by our clock: what a pause between messages is measured from."""
+    early: bool = False
+    """An edit or a revoke that came before the message it is about."""
+
+
+class Echoed(Struct, frozen=True, omit_defaults=True, tag="echoed"):
+    """Somebody of the firm wrote to the person from the WhatsApp Business app of the same number."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+    """The person it was written to."""
+    heard: Heard
+
+
+class Preferred(Struct, frozen=True, omit_defaults=True, tag="preferred"):
+    """The person stopped offers, or let them come again, in WhatsApp's own settings."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+    marketing: bool
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+
+
+MovedWhy = Literal[
+    "number",    # they changed their number, and with it their BSUID
+    "user_id",   # only their BSUID changed
+    "identity",  # same number, another device or installation: it may be somebody else
+    "recycled",  # their number writes under the BSUID of somebody else
+]  # fmt: skip
+
+
+class Moved(Struct, frozen=True, omit_defaults=True, tag="moved"):
+    """A contact is no longer surely who they were: nothing that was proved before counts."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+    """The addresses that they had."""
+    why: MovedWhy
+    at: int
+    """Seconds since the epoch."""
+
+
+class Joined(Struct, frozen=True, omit_defaults=True, tag="joined"):
+    """This contact proved to be another one: what is here goes over to their conversation."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    into: ContactId
+    sender: Sender
+    """Both addresses, as they came together."""
+
+
+class HandedOver(Struct, frozen=True, omit_defaults=True, tag="handed_over"):
+    """What another conversation was, until its contact proved to be this one."""
+
+    tenant: TenantId
+    channel: ChannelId
+    contact: ContactId
+    sender: Sender
+    state: Raw
+    """JSON of `bot.engine.conversation.Conversation`."""
 
 
 class Answered(Struct, frozen=True, tag="answered"):
@@ -96,5 +164,16 @@ class Proposed(Struct, frozen=True, omit_defaults=True, tag="proposed"):
     """Of a campaign's message; None for one that was asked for by itself."""
 
 
-Event = Arrived | Answered | Refused | Proposed | FileLost
+Event = (
+    Arrived
+    | Answered
+    | Refused
+    | Proposed
+    | Echoed
+    | Preferred
+    | Moved
+    | Joined
+    | HandedOver
+    | FileLost
+)
 """Tagged by msgspec: one JSON object each."""

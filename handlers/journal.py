@@ -19,7 +19,7 @@ from flows.values.ids import (
     TenantId,
     Wamid,
 )
-from handlers.events import Sender
+from handlers.events import MovedWhy, Sender
 
 CampaignStatus = Literal["accepted", "running", "paused", "cancelled", "done"]
 
@@ -50,6 +50,16 @@ class ConsentChange(Struct, frozen=True):
     """The message that said so."""
 
 
+class Correction(Struct, frozen=True, omit_defaults=True):
+    """A message that was journaled before says something else now, or nothing any more. The latest by `at` holds."""
+
+    about: Wamid
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+    text: str | None = None
+    """Its words now; None: it was taken back."""
+
+
 class TurnRecord(Struct, frozen=True, omit_defaults=True, tag="turn"):
     """One turn: what it heard, decided and said. Unique by (conversation, turn); `heard` by wamid."""
 
@@ -69,6 +79,9 @@ class TurnRecord(Struct, frozen=True, omit_defaults=True, tag="turn"):
     consents: tuple[ConsentChange, ...] = ()
     handoff: str | None = None
     """A person was asked for; the text is the team, empty for any."""
+    by_hand: tuple[Heard, ...] = ()
+    """What somebody of the firm wrote to the person from their own phone. Unique by wamid."""
+    corrections: tuple[Correction, ...] = ()
     failed: str = ""
     """Why the turn could not run, for a poisoned event that was set aside."""
 
@@ -175,6 +188,30 @@ class CampaignRecord(Struct, frozen=True, omit_defaults=True, tag="campaign"):
     """Why it does not go on by itself just now, e.g. `quiet_hours`."""
 
 
+class MovedRecord(Struct, frozen=True, omit_defaults=True, tag="moved"):
+    """What a contact proved before does not count any more. Unique by (contact, at, why)."""
+
+    tenant: TenantId
+    contact: ContactId
+    conversation: ConversationId
+    at: int
+    """ms since the epoch, by Meta's clock as far as it told."""
+    why: MovedWhy
+    closed: bool
+    """Whether their addresses are theirs no more."""
+
+
+class JoinedRecord(Struct, frozen=True, tag="joined"):
+    """Two contacts proved to be one person. Unique by `contact`."""
+
+    tenant: TenantId
+    contact: ContactId
+    into: ContactId
+    """The one that stays."""
+    at: int
+    """ms since the epoch."""
+
+
 Record = (
     TurnRecord
     | SentRecord
@@ -183,4 +220,6 @@ Record = (
     | StatusRecord
     | HandoffRecord
     | CampaignRecord
+    | MovedRecord
+    | JoinedRecord
 )

@@ -23,7 +23,7 @@ from flows.values.ids import (
 from flows.window import Category, Terms, Window
 from handlers.actions import FormTicket
 from handlers.care import Change
-from handlers.events import Event, Sender
+from handlers.events import Event, MovedWhy, Sender
 from handlers.journal import Record, StatusSeen
 
 # ------------------------------------------------------------------ hearing
@@ -106,6 +106,44 @@ class Arrival:
     """The conversation that a form was opened in, as its ticket says. In any other its content counts for nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What somebody of the firm wrote from the WhatsApp Business app."""
+
+    channel: Channel
+    sender: Sender
+    """The person they wrote to."""
+    heard: Heard
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A person changed their number, their BSUID or their device."""
+
+    channel: Channel
+    sender: Sender
+    """Under the addresses that they had."""
+    id: Wamid
+    why: MovedWhy
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A person stopped offers, or let them come again, in WhatsApp's own settings."""
+
+    channel: Channel
+    sender: Sender
+    marketing: bool
+    at: int
+    """Seconds since the epoch, by Meta's clock."""
+
+
+Happening = Echo | Move | Preference
+"""What is told of a person, and is no message of theirs."""
+
+
 class Directory(Protocol):
     """Tenants and channels, from memory; refreshed behind the scenes. Never waits for PostgreSQL."""
 
@@ -151,7 +189,12 @@ class Directory(Protocol):
 class Intake(Protocol):
     """Makes what was heard durable."""
 
-    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+    async def hear(
+        self,
+        arrivals: Sequence[Arrival],
+        statuses: Sequence[StatusSeen],
+        happenings: Sequence[Happening] = (),
+    ) -> None:
         """Put each message into its conversation's lane and record each status: all of it, once.
 
         Repeating it is harmless: a message is known by its wamid, a status by (wamid, status).

@@ -133,7 +133,9 @@ def _message_lines(message: Message, zone: ZoneInfo) -> Iterator[str]:
     ]
     remark = f"  # {', '.join(notes)}" if notes else ""
     if isinstance(message.content, Heard):
-        yield f"> {_heard(message.content, message.file)}{remark}"
+        mark = ">" if message.direction == "in" else "~ phone |"
+        changed = f"  # {message.content.changed}" if message.content.changed else ""
+        yield f"{mark} {_heard(message.content, message.file)}{changed}{remark}"
     else:
         first, *rest = written(message.content).split("\n")
         yield f"< {first}{remark}"

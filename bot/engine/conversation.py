@@ -6,11 +6,13 @@ from msgspec import Struct, field
 from msgspec.json import Decoder, Encoder
 
 from flows.dialog.content import Content
+from flows.dialog.events import Heard
 from flows.dialog.session import Session
 from flows.values.ids import ChannelId, ContactId, TenantId
 from flows.window import Terms, Window
 from handlers.events import Sender
 
+BULK_REMEMBERED: Final = 30  # times of campaigns' messages; a cap counts no further
 PAIR_EVERY_MS: Final = 6_000  # Cloud API: one message to the same person each 6 s …
 PAIR_BURST: Final = 45  # … with bursts of up to 45 borrowed from the future (error 131056)
 PAIR_AHEAD_MS: Final = 2 * PAIR_EVERY_MS * PAIR_BURST  # no row of messages to one person is longer
@@ -25,6 +27,14 @@ class Parked(Struct, frozen=True, omit_defaults=True):
     """ms since the epoch."""
     answers: bool = True
     """As `handlers.actions.Say.answers`."""
+
+
+class Early(Struct, frozen=True):
+    """An edit or a revoke that came before the message it is about."""
+
+    heard: Heard
+    until: int
+    """How long that message is waited for, ms since the epoch."""
 
 
 class Conversation(Struct, frozen=True, omit_defaults=True):
@@ -66,6 +76,18 @@ class Conversation(Struct, frozen=True, omit_defaults=True):
     parked: tuple[Parked, ...] = field(name="k", default=())
     bulk: tuple[int, ...] = field(name="b", default=())
     """When the latest messages of campaigns were decided, seconds since the epoch."""
+    # what happened to the person
+    preferred: int = field(name="mp", default=0)
+    """When they last said in WhatsApp's settings whether they want offers, seconds since the epoch."""
+    early: tuple[Early, ...] = field(name="ec", default=())
+    proofs_from: int = field(name="pf", default=0)
+    """What they proved before this moment about who they are is void (seconds since the epoch)."""
+    left: bool = field(name="l", default=False)
+    """The addresses are theirs no more: whoever writes here is somebody else, and nothing is said to them."""
+    into: ContactId = field(name="i", default=ContactId(""))
+    """The contact that they proved to be: all that comes here goes on to that conversation."""
+    settle_ms: int = field(name="st", default=0)
+    """When their phone shall lead there at once, if nothing comes here any more (ms since the epoch)."""
 
     @property
     def window(self) -> Window:

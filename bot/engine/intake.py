@@ -12,12 +12,20 @@ from bot.clock import Clock
 from bot.engine.journal import PARTS
 from bot.lanes import Bell, LaneError, Lanes, Put, StoreLostError, Taken
 from bot.metrics import Metrics
-from bot.people.addresses import Addresses, Person
-from flows.dialog.events import NO_JSON
-from flows.values.ids import NO_CONVERSATION, ConversationId, ItemId
-from handlers.events import Arrived, Refused
+from bot.people.addresses import Addresses, Person, conversation_of
+from flows.dialog.events import NO_JSON, Heard
+from flows.values.ids import NO_CONVERSATION, ContactId, ConversationId, ItemId, TenantId
+from handlers.events import Arrived, Echoed, Joined, Moved, Preferred, Refused
 from handlers.journal import StatusRecord, StatusSeen
-from handlers.ports import Arrival, StoreDownError
+from handlers.ports import (
+    Arrival,
+    Channel,
+    Echo,
+    Happening,
+    Move,
+    Preference,
+    StoreDownError,
+)
 from handlers.whatsapp.faults import fault_of
 
 DAY_S: Final = 86_400
@@ -27,6 +35,8 @@ GATHER_S: Final = 0.005
 each message."""
 GATHER_MAX: Final = 100
 """Then they wait no longer."""
+ABOUT_DAYS: Final = 3
+"""A message may be taken back for two days (Meta), so it may be of two days before."""
 
 Group = tuple[int, int]
 
@@ -47,9 +57,11 @@ class Intake:
         room: Callable[[], int],
         take: Callable[[Taken], None],
         on_refused_statuses: Callable[[], None],
+        channels_of: Callable[[TenantId], Sequence[Channel]],
     ) -> None:
         """
         Args:
+            channels_of: all numbers of a firm: what happens to a contact happens to it on each of them.
             room, take: this process's own runner; a web-only process has no room and rings instead.
             on_refused_statuses: told when statuses may be lost to us until they are told again.
         """
@@ -64,12 +76,23 @@ class Intake:
         """Lanes that may be ours in a moment: puts under way that would take them."""
         self._gathering: dict[Group, _Gathering] = {}
         self._on_refused_statuses = on_refused_statuses
+        self._channels_of = channels_of
 
-    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+    async def hear(
+        self,
+        arrivals: Sequence[Arrival],
+        statuses: Sequence[StatusSeen],
+        happenings: Sequence[Happening] = (),
+    ) -> None:
         """See `handlers.ports.Intake.hear`. It takes no longer than the wire's own deadline."""
         try:
             # Nearly every webhook holds one message or one status: no task is made for it.
-            if len(arrivals) == 1 and not statuses:
+            if happenings:
+                await asyncio.gather(self._messages(arrivals), self._statuses(statuses))
+                # After what was written before: somebody who leaves may have said something first.
+                for happening in happenings:
+                    await self._happen(happening)
+            elif len(arrivals) == 1 and not statuses:
                 await self._message(arrivals[0])
             elif len(statuses) == 1 and not arrivals and statuses[0].status != "failed":
                 await self._status(statuses[0])
@@ -113,7 +136,99 @@ class Intake:
             received=self._clock.now_ms(),
         )
         self._metrics.hear(heard.kind)
+        if person.joins is not None or person.ousts is not None:
+            await self._arrive_elsewhere(arrival, arrived, person)
+            return
+        if heard.kind in ("edit", "revoke") and not await self._has_come(person, heard):
+            arrived = replace(arrived, early=True)
         await self._put(person.conversation, _encode(arrived), heard.id, heard.at)
+
+    async def _has_come(self, person: Person, heard: Heard) -> bool:
+        """Whether the message that this one is about lies in its conversation's lane, or was there."""
+        days = [heard.at // DAY_S - n for n in range(ABOUT_DAYS)]
+        shard = self._lanes.shard(person.conversation)
+        return await self._lanes.has_seen(shard, heard.reply_to, days)
+
+    async def _arrive_elsewhere(self, arrival: Arrival, arrived: Arrived, person: Person) -> None:
+        """The sender's phone leads to another contact."""
+        channel, heard = arrival.channel, arrival.heard
+        if person.ousts is not None:
+            await self._move(
+                Move(channel, arrival.sender, heard.id, "recycled", heard.at), person.ousts
+            )
+            await self._put(person.conversation, _encode(arrived), heard.id, heard.at)
+            return
+        assert person.joins is not None
+        for each in self._channels_of(channel.tenant):
+            joined = Joined(
+                tenant=channel.tenant,
+                channel=each.id,
+                contact=person.joins,
+                into=person.contact,
+                sender=arrival.sender,
+            )
+            await self._tell(joined, f"{person.joins}>{person.contact}", heard.at)
+        # Behind what they wrote before: from there it goes on to where it belongs.
+        there = conversation_of(channel.id, person.joins)
+        await self._put(there, _encode(arrived), heard.id, heard.at)
+
+    # -------------------------------------------------------------- what is no message
+
+    async def _happen(self, happening: Happening) -> None:
+        channel, sender = happening.channel, happening.sender
+        match happening:
+            case Move():
+                self._metrics.hear("moved")
+                known = await self._addresses.find(channel, sender)
+                if known is None:
+                    # Nobody here had these addresses: there is nothing to close.
+                    self._metrics.count("moved_unknown", happening.why)
+                else:
+                    await self._move(happening, known.contact)
+            case Echo(heard=heard):
+                self._metrics.hear("echo")
+                [person] = await self._addresses.resolve([(channel, sender)])
+                echoed = Echoed(
+                    tenant=channel.tenant,
+                    channel=channel.id,
+                    contact=person.contact,
+                    sender=sender,
+                    heard=heard,
+                )
+                await self._tell(echoed, heard.id, heard.at)
+            case Preference(marketing=marketing, at=at):
+                self._metrics.hear("preference")
+                [person] = await self._addresses.resolve([(channel, sender)])
+                preferred = Preferred(
+                    tenant=channel.tenant,
+                    channel=channel.id,
+                    contact=person.contact,
+                    sender=sender,
+                    marketing=marketing,
+                    at=at,
+                )
+                await self._tell(preferred, f"marketing:{marketing}:{at}", at)
+
+    async def _move(self, move: Move, contact: ContactId) -> None:
+        """A contact is one on all numbers of the firm, and so are the addresses that are closed."""
+        for each in self._channels_of(move.channel.tenant):
+            moved = Moved(
+                tenant=move.channel.tenant,
+                channel=each.id,
+                contact=contact,
+                sender=move.sender,
+                why=move.why,
+                at=move.at,
+            )
+            mark = contact if move.why == "recycled" else move.id
+            await self._tell(moved, f"{move.why}:{mark}", move.at)
+
+    async def _tell(self, event: Echoed | Preferred | Moved | Joined, mark: str, at: int) -> None:
+        """Put an event into the lane of its own conversation, once."""
+        conversation = conversation_of(event.channel, event.contact)
+        # Several conversations of a shard may hear of the same.
+        mark = mark if isinstance(event, Echoed) else f"{mark}:{conversation}"
+        await self._put(conversation, _encode(event), mark, at)
 
     async def _put(self, conversation: ConversationId, body: bytes, mark: str, at: int) -> None:
         shard = self._lanes.shard(conversation)

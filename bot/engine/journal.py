@@ -30,6 +30,8 @@ from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wam
 from handlers.journal import (
     CampaignRecord,
     HandoffRecord,
+    JoinedRecord,
+    MovedRecord,
     Otherwise,
     ParkedRecord,
     Record,
@@ -65,6 +67,8 @@ Entry = (
     | StatusSeen
     | HandoffRecord
     | CampaignRecord
+    | MovedRecord
+    | JoinedRecord
 )
 """A record of one tenant: a webhook's statuses may belong to several."""
 
@@ -255,6 +259,8 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
             key=lambda entry: entry.step,
         )
     }
+    moved = [entry for entry in entries if isinstance(entry, MovedRecord)]
+    joined = [entry for entry in entries if isinstance(entry, JoinedRecord)]
 
     if turns:
         # Meta has often taken a message before we write that it was said: then it is one write.
@@ -265,6 +271,8 @@ async def write_entries(connection: Connection, tenant: TenantId, entries: Seque
         }
         await _write_people(connection, tenant, turns)
         await _write_turns(connection, tenant, turns, sends)
+        await _write_corrections(connection, tenant, turns)
+    await _write_moves(connection, tenant, moved, joined)
     await _write_rows(
         connection,
         # Sent again, it has not failed any more. What was told before what is known is written a second time.
@@ -599,6 +607,82 @@ async def _write_turns(
     )
 
 
+async def _write_corrections(
+    connection: Connection, tenant: TenantId, turns: Sequence[TurnRecord]
+) -> None:
+    """What was heard, as it is now. A text that was taken back is nowhere any more."""
+    for turn in turns:
+        for told in turn.corrections:
+            await connection.execute(
+                """
+                UPDATE smarterbot.messages SET changed_at = $4, content = CASE
+                  WHEN $5::text IS NOT NULL
+                    THEN content || jsonb_build_object('text', $5::text, 'changed', 'edited')
+                  ELSE jsonb_strip_nulls(jsonb_build_object(
+                    'type', content->'type', 'id', content->'id', 'at', content->'at', 'kind', content->'kind',
+                    'changed', 'revoked'
+                  ))
+                END
+                WHERE tenant_id = $1 AND wamid = $2 AND conversation_id = $3
+                  AND content->>'type' = 'heard' AND content->>'changed' IS DISTINCT FROM 'revoked'
+                  AND (changed_at IS NULL OR changed_at <= $4 OR $5::text IS NULL)
+                """,
+                tenant,
+                told.about,
+                turn.conversation,
+                _moment(told.at * 1000),
+                None if told.text is None else _text(told.text),
+            )
+
+
+async def _write_moves(
+    connection: Connection,
+    tenant: TenantId,
+    moved: Sequence[MovedRecord],
+    joined: Sequence[JoinedRecord],
+) -> None:
+    await _write_rows(
+        connection,
+        """
+        INSERT INTO smarterbot.proofs_voided (tenant_id, contact_id, at, why)
+        SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::text[])
+        ON CONFLICT DO NOTHING
+        """,
+        tenant,
+        sorted({(m.contact, _moment(m.at), m.why) for m in moved}),
+    )
+    await _write_rows(
+        connection,
+        """
+        UPDATE smarterbot.contact_addresses AS address SET valid_to = greatest(left_.at, address.valid_from)
+        FROM unnest($2::uuid[], $3::timestamptz[]) AS left_ (contact_id, at)
+        WHERE address.tenant_id = $1 AND address.contact_id = left_.contact_id AND address.valid_to IS NULL
+        """,
+        tenant,
+        sorted({(m.contact, _moment(m.at)) for m in moved if m.closed}),
+    )
+    await _write_rows(
+        connection,
+        """
+        UPDATE smarterbot.conversations AS conversation SET state = ''
+        FROM unnest($2::uuid[]) AS gone (contact_id)
+        WHERE conversation.tenant_id = $1 AND conversation.contact_id = gone.contact_id AND conversation.state <> ''
+        """,
+        tenant,
+        sorted({(m.contact,) for m in moved if m.closed} | {(j.contact,) for j in joined}),
+    )
+    await _write_rows(
+        connection,
+        """
+        UPDATE smarterbot.contacts AS contact SET joined_into = told.into_, joined_at = told.at
+        FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[]) AS told (id, into_, at)
+        WHERE contact.tenant_id = $1 AND contact.id = told.id
+        """,
+        tenant,
+        sorted((j.contact, j.into, _moment(j.at)) for j in joined),
+    )
+
+
 def _conversations(turns: Sequence[TurnRecord]) -> Iterable[tuple[object, ...]]:
     """Each conversation once, in order, as its last turn left it."""
     latest: dict[ConversationId, TurnRecord] = {}
@@ -647,6 +731,11 @@ def _messages(turn: TurnRecord, sends: Sends) -> Iterable[tuple[object, ...]]:
     for place, heard in enumerate(turn.heard):
         yield (
             *(turn.conversation, turn.turn, heard.id, place, "in", heard.kind),
+            *(_json(heard), _moment(heard.at * 1000), None, heard.id, None),
+        )
+    for place, heard in enumerate(turn.by_hand):
+        yield (
+            *(turn.conversation, turn.turn, heard.id, place, "out", heard.kind),
             *(_json(heard), _moment(heard.at * 1000), None, heard.id, None),
         )
     for place, said in enumerate(turn.said):

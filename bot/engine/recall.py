@@ -78,6 +78,7 @@ class Recaller:
                 FROM smarterbot.messages m
                 JOIN smarterbot.conversations c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
                 WHERE m.tenant_id = $1 AND m.wamid = $2 AND m.direction = 'out'
+                  AND m.content->>'type' <> 'heard'
                 """,
                 recall.tenant,
                 recall.wamid,

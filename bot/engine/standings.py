@@ -2,6 +2,7 @@
 
 from bot.engine.conversation import decode
 from bot.lanes import Lanes
+from bot.people.addresses import conversation_of
 from flows.values.ids import ConversationId
 from handlers.ports import NOBODY, Standing
 
@@ -13,7 +14,9 @@ class Standings:
         self._lanes = lanes
 
     async def standing(self, conversation: ConversationId) -> Standing:
-        """See the port. Somebody of whom nothing is known has no window and allows nothing.
+        """See the port. Somebody of whom nothing is known, or who left, has no window and allows nothing.
+
+        Of somebody who proved to be another contact, that one's conversation tells.
 
         Raises:
             StoreLostError: of `bot.lanes`.
@@ -22,4 +25,9 @@ class Standings:
         if state is None:
             return NOBODY
         rest = decode(state)
+        if rest.left:
+            return NOBODY
+        if rest.into:
+            state = await self._lanes.state_of(f"conv/{conversation_of(rest.channel, rest.into)}")
+            rest = rest if state is None else decode(state)
         return Standing(window=rest.window, terms=rest.terms(answers=False))

@@ -6,11 +6,27 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
+from msgspec import Raw
 from msgspec.json import Encoder
 from msgspec.structs import replace
 
-from bot.engine.conversation import Conversation, Parked, paced
+from bot.engine.conversation import BULK_REMEMBERED, Conversation, Parked, paced
+from bot.engine.conversation import decode as decode_conversation
+from bot.engine.conversation import encode as encode_conversation
+from bot.engine.hearing import (
+    CORRECTS,
+    EARLY_MAX,
+    SETTLE_MS,
+    apply_corrections,
+    correction,
+    handed_over,
+    met,
+    quiet_minutes,
+    waiting,
+    wordless,
+)
 from bot.engine.knock import DECLINED, KNOCK, LET_IN, knock
+from bot.people.addresses import conversation_of
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
 from flows.dialog.content import Content, Document, Form, Reply, Template, opens_form
@@ -38,9 +54,24 @@ from flows.window import (
 )
 from flows.window import decide as may_say
 from handlers.actions import Ask, FetchMedia, FormTicket, MarkRead, Recall, Say
-from handlers.events import Answered, Arrived, Event, Proposed, Refused, Sender
+from handlers.events import (
+    Answered,
+    Arrived,
+    Echoed,
+    Event,
+    HandedOver,
+    Joined,
+    Moved,
+    Preferred,
+    Proposed,
+    Refused,
+    Sender,
+)
 from handlers.journal import (
     ConsentChange,
+    Correction,
+    JoinedRecord,
+    MovedRecord,
     Otherwise,
     ParkedRecord,
     Record,
@@ -48,6 +79,7 @@ from handlers.journal import (
     Said,
     TurnRecord,
 )
+from handlers.moves import Close, Forward, Settle, Void
 from handlers.whatsapp.faults import AfterTaken, Fault, Mark, fault_of
 
 PAUSE_FACTOR: Final = 4  # a person who never stops typing is answered after so many pauses
@@ -65,9 +97,9 @@ AGAIN_MS: Final = 10_000
 SETTLED: Final = frozenset(("expired", "budget_spent", "unconfirmed"))
 """Faults after which nothing waits, even what a template stood for."""
 DAY_S: Final = 86_400
-BULK_REMEMBERED: Final = 30  # times of campaigns' messages; a cap counts no further
 FORM_MS: Final = 24 * 3_600_000  # a form is not answered later: its question is forgotten by then
 UNSEEN: Final = "undeliverable"
+MOVED: Final = "moved"  # the person has other addresses now
 TIMERS_MAX: Final = 50  # in one decision: a flow whose timers set timers is a defect
 
 NOTHING: Final = Wamid("")
@@ -116,7 +148,7 @@ def decide(
     """
     first = events[0] if events else None
     if rest is None:
-        if not isinstance(first, Arrived | Proposed):
+        if first is None or isinstance(first, Answered | Refused | FileLost):
             raise UnknownConversationError("no state and no message that opens one")
         rest = Conversation(
             tenant=first.tenant, channel=first.channel, contact=first.contact, session=book.fresh()
@@ -143,12 +175,24 @@ class _Run:
     knock_every_ms: int
     pushes: list[tuple[str, bytes]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    applied: frozenset[Wamid] = frozenset()
+    """Edits and revokes that have changed a message before it was read."""
 
     def through(self, events: Sequence[Event]) -> Decision:
+        events, self.applied = apply_corrections(events, self.now.early)
         used, hold_ms = 0, 0
         self._expire()
         while used < len(events):
             match events[used]:
+                case Arrived(contact=contact) as stray if contact != self.now.contact:
+                    self._forward(stray)
+                    used += 1
+                case event if (self.now.into or self.now.left) and self._is_elsewhere(event):
+                    self._forward(event)
+                    used += 1
+                case Arrived(heard=heard) if self.applied and heard.id in self.applied:
+                    self._used_up(heard, events[:used])
+                    used += 1
                 case Arrived() as first:
                     # A timer that came before it may lead to another state, with a pause of its own.
                     self._timers(first.received or self.now_ms)
@@ -167,6 +211,21 @@ class _Run:
                 case Proposed() as proposed:
                     self._proposed(proposed)
                     used += 1
+                case Echoed() as echoed:
+                    self._echoed(echoed)
+                    used += 1
+                case Preferred() as preferred:
+                    self._preferred(preferred)
+                    used += 1
+                case Moved() as moved:
+                    self._moved(moved)
+                    used += 1
+                case Joined() as joined:
+                    self._joined(joined)
+                    used += 1
+                case HandedOver(state=state):
+                    self.now = handed_over(self.now, decode_conversation(state))
+                    used += 1
                 case FileLost() as lost:
                     self._advance((lost,))
                     used += 1
@@ -174,6 +233,9 @@ class _Run:
                     assert_never(other)
         if not events:
             self._timers(self.now_ms)
+            self._settle()
+        if self.now.early:
+            self._wait_no_longer()
         return Decision(
             conversation=self.now,
             consumed=used,
@@ -196,6 +258,8 @@ class _Run:
         for event in events[start:]:
             if not isinstance(event, Arrived) or (group and not self._pause_ms()):
                 break
+            if event.contact != self.now.contact or event.heard.id in self.applied:
+                break
             group.append(event)
         return group
 
@@ -208,17 +272,21 @@ class _Run:
         return due if due > self.now_ms else 0
 
     def _arrived(self, group: list[Arrived]) -> None:
-        self.now = replace(self.now, sender=group[-1].sender)
+        self.now = replace(self.now, sender=met(self.now.sender, group[-1].sender))
         for arrived in group:
             self._opens(arrived)
-        heard = tuple(a.heard for a in group)
-        self._fetch_media(heard)
-        if self.now.parked and (taps := tuple(h for h in heard if h.choice in (LET_IN, DECLINED))):
+        taps = tuple(a.heard for a in group if a.heard.choice in (LET_IN, DECLINED))
+        if self.now.parked and taps:
             self._let_in(taps)
-            heard = tuple(h for h in heard if h not in taps)
-            if not heard:
+            group = [a for a in group if a.heard not in taps]
+            if not group:
                 return
         self._unpark()
+        if self.applied or any(a.heard.kind in CORRECTS for a in group):
+            self._corrected(group)
+            return
+        heard = tuple(a.heard for a in group)
+        self._fetch_media(heard)
         self._advance(heard, heard=heard)
 
     def _opens(self, arrived: Arrived) -> None:
@@ -257,6 +325,214 @@ class _Run:
                     at=self.now_ms,
                 )
                 self.pushes.append((f"media/{self.id}", _json(fetch)))
+
+    # -------------------------------------------------------------- corrections
+
+    def _corrected(self, group: Sequence[Arrived]) -> None:
+        """Messages with edits and revokes among them; those that changed an unread message have done so already."""
+        kept: list[Heard] = []
+        late: list[Heard] = []
+        for arrived in group:
+            heard = arrived.heard
+            if heard.kind not in CORRECTS:
+                kept.append(heard)
+            elif arrived.early:
+                early = (*self.now.early, waiting(heard, self.now_ms))
+                self.now = replace(self.now, early=early[-EARLY_MAX:])
+            else:
+                late.append(heard)
+        if self.now.early:
+            come = {heard.id for heard in kept}
+            left = tuple(e for e in self.now.early if e.heard.reply_to not in come)
+            self.now = replace(self.now, early=left)
+        self._hear(kept, late)
+
+    def _used_up(self, by: Heard, before: Sequence[Event]) -> None:
+        """A correction that has changed a message that is among the waiting events."""
+        if not any(isinstance(e, Arrived) and e.heard.id == by.reply_to for e in before):
+            # That message comes after it, and may be held: then the correction must not be forgotten.
+            early = (*self.now.early, waiting(by, self.now_ms))
+            self.now = replace(self.now, early=early[-EARLY_MAX:])
+
+    def _hear(self, kept: Sequence[Heard], late: Sequence[Heard]) -> None:
+        """What is there to be answered is; the rest is written down.
+
+        Args:
+            kept: messages, in order; those that were taken back say nothing any more.
+            late: corrections of messages that were read before.
+        """
+        self._fetch_media(kept)
+        edits = [by for by in late if by.kind == "edit"]
+        said = (*(h for h in kept if h.changed != "revoked"), *edits)
+        heard = (*kept, *map(wordless, edits))
+        corrections = tuple(map(correction, late))
+        if said:
+            self._advance(said, heard=heard, corrections=corrections)
+        elif heard or corrections:
+            self._note(heard=heard, corrections=corrections)
+
+    def _wait_no_longer(self) -> None:
+        """Edits whose message never came are heard: they are what the person wants to have said."""
+        over = [e for e in self.now.early if e.until <= self.now_ms]
+        if over:
+            left = tuple(e for e in self.now.early if e.until > self.now_ms)
+            self.now = replace(self.now, early=left)
+            self._hear((), [e.heard for e in over if e.heard.kind == "edit"])
+
+    # -------------------------------------------------------------- what is no message
+
+    def _echoed(self, echoed: Echoed) -> None:
+        """Somebody of the firm wrote by hand: the bot lets them speak."""
+        heard = echoed.heard
+        if self.now.sender == Sender():
+            self.now = replace(self.now, sender=echoed.sender)
+        if heard.kind in CORRECTS:
+            self._note(corrections=(correction(heard),))
+            return
+        self._fetch_media((heard,))
+        self._note(by_hand=(heard,))
+        minutes = quiet_minutes(self.firm.settings)
+        until = (heard.at or self.now_ms // 1000) + minutes * 60
+        if minutes and heard.kind != "reaction" and until * 1000 > self.now_ms:
+            session = self.now.session
+            self.now = replace(
+                self.now,
+                session=replace(session, quiet_until=max(session.quiet_until, until)),
+            )
+
+    def _preferred(self, preferred: Preferred) -> None:
+        """In the ledger at once; what holds is what they said last, whichever came first."""
+        if self.now.sender == Sender():
+            self.now = replace(self.now, sender=preferred.sender)
+        if preferred.at >= self.now.preferred:
+            self.now = replace(
+                self.now,
+                marketing=preferred.marketing,
+                declined=not preferred.marketing,
+                preferred=preferred.at,
+            )
+        word = "resume" if preferred.marketing else "stop"
+        evidence = Wamid(f"user_preferences:{word}:{preferred.at}")
+        self._note(
+            consents=(ConsentChange("marketing", granted=preferred.marketing, evidence=evidence),)
+        )
+
+    def _moved(self, moved: Moved) -> None:
+        """The contact is not surely the same person any more: the session ends, what they proved is void."""
+        at_ms = moved.at * 1000 or self.now_ms
+        leaves = moved.why != "identity"
+        for parked in self.now.parked if leaves else ():
+            self._give_up(parked.ref, MOVED)
+        known = self.now.sender
+        self.now = replace(
+            self.now,
+            # The visits go on being counted: what an old one still asks for must not answer a new one.
+            session=replace(self.book.fresh(), seq=self.now.session.seq),
+            proofs_from=max(self.now.proofs_from, at_ms // 1000),
+            left=self.now.left or leaves,
+            parked=() if leaves else self.now.parked,
+            early=(),
+        )
+        lane = f"people/{self.id}"
+        void = Void(tenant=self.now.tenant, contact=self.now.contact, at=at_ms)
+        self.pushes.append((lane, _json(void)))
+        if leaves:
+            close = Close(
+                channel=self.now.channel,
+                contact=self.now.contact,
+                senders=(moved.sender, *([known] if known != Sender() else [])),
+            )
+            self.pushes.append((lane, _json(close)))
+        self.records.append(
+            MovedRecord(
+                tenant=self.now.tenant,
+                contact=self.now.contact,
+                conversation=self.id,
+                at=at_ms,
+                why=moved.why,
+                closed=leaves,
+            )
+        )
+
+    def _joined(self, joined: Joined) -> None:
+        """All that this conversation is goes over, and all that still comes follows it."""
+        old = self.now
+        if old.into:
+            return
+        self.now = Conversation(
+            tenant=old.tenant,
+            channel=old.channel,
+            contact=old.contact,
+            sender=joined.sender,
+            turn=old.turn,
+            into=joined.into,
+            settle_ms=self.now_ms + SETTLE_MS,
+        )
+        over = HandedOver(
+            tenant=old.tenant,
+            channel=old.channel,
+            contact=joined.into,
+            sender=joined.sender,
+            state=Raw(encode_conversation(old)),
+        )
+        self._forward(over)
+        self.records.append(
+            JoinedRecord(tenant=old.tenant, contact=old.contact, into=joined.into, at=self.now_ms)
+        )
+
+    def _is_elsewhere(self, event: Event) -> bool:
+        """Whether an event that comes to a contact who was joined, or who left, belongs to another conversation."""
+        match event:
+            case Arrived():
+                return True
+            case Joined():
+                return False
+            case _:
+                return bool(self.now.into)
+
+    def _forward(self, event: Event) -> None:
+        into, to = self.now.into, ConversationId("")
+        if isinstance(event, Arrived) and event.contact != self.now.contact:
+            into = event.contact
+        if into:
+            to = conversation_of(self.now.channel, into)
+            if not isinstance(event, Answered | Refused | FileLost):
+                event = replace(event, contact=into)
+        mark, at = self._mark(event)
+        forward = Forward(event=Raw(_json(event)), mark=mark, at=at, to=to)
+        self.pushes.append((f"people/{self.id}", _json(forward)))
+        if isinstance(event, Arrived) and self.now.into:
+            self.now = replace(self.now, settle_ms=self.now_ms + SETTLE_MS)
+
+    def _mark(self, event: Event) -> tuple[str, int]:
+        """What makes an event itself in any shard, and its own time (seconds since the epoch)."""
+        match event:
+            case Arrived(heard=heard) | Echoed(heard=heard):
+                return heard.id, heard.at
+            case Answered(result=result):
+                return f"{self.id}:result:{result.seq}", 0
+            case Refused(ref=ref, item=item, wamid=wamid, fault=fault, say=say):
+                told = "told" if say is None else "said"
+                return f"{self.id}:refused:{ref}:{item}:{wamid}:{fault}:{told}", 0
+            case Proposed(id=proposal):
+                return f"{self.id}:proposed:{proposal}", 0
+            case FileLost(message=message):
+                return f"{self.id}:lost:{message}", 0
+            case Preferred(marketing=marketing, at=at):
+                return f"{self.id}:marketing:{marketing}:{at}", at
+            case Moved(why=why, at=at):
+                return f"{self.id}:moved:{why}:{at}", at
+            case Joined(contact=contact) | HandedOver(contact=contact):
+                return f"{self.id}:joined:{contact}", 0
+            case other:
+                assert_never(other)
+
+    def _settle(self) -> None:
+        if self.now.settle_ms and self.now.settle_ms <= self.now_ms:
+            settle = Settle(channel=self.now.channel, contact=self.now.into, sender=self.now.sender)
+            if settle.sender.wa_id:
+                self.pushes.append((f"people/{self.id}", _json(settle)))
+            self.now = replace(self.now, settle_ms=0)
 
     # -------------------------------------------------------------- refusals
 
@@ -355,7 +631,7 @@ class _Run:
     def _remember(self, fault: Fault, refused: Refused) -> None:
         match fault.mark:
             case Mark.NO_OFFERS:
-                self.now = replace(self.now, marketing=False)
+                self.now = replace(self.now, marketing=False, declined=True)
                 evidence = refused.wamid or Wamid(refused.item)
                 self._note(consents=(ConsentChange("marketing", granted=False, evidence=evidence),))
             case Mark.OFFERS_TOMORROW:
@@ -384,6 +660,9 @@ class _Run:
     # -------------------------------------------------------------- what waits
 
     def _park(self, ref: str, content: Content, *, answers: bool, expires: int) -> None:
+        if self.now.left:
+            self._give_up(ref, MOVED)
+            return
         expires = expires or self.now_ms + int(PARKED_FOR.total_seconds() * 1000)
         if expires <= self.now_ms:
             self._give_up(ref, "expired")
@@ -442,11 +721,14 @@ class _Run:
     def _note(
         self,
         *,
-        heard: tuple[Heard, ...] = (),
+        heard: Sequence[Heard] = (),
         said: tuple[Said, ...] = (),
         consents: tuple[ConsentChange, ...] = (),
+        by_hand: tuple[Heard, ...] = (),
+        corrections: tuple[Correction, ...] = (),
     ) -> None:
         """A turn that the flow has no part in."""
+        told = heard or by_hand or corrections or consents
         self.now = replace(self.now, turn=self.now.turn + 1)
         self.records.append(
             TurnRecord(
@@ -456,11 +738,14 @@ class _Run:
                 conversation=self.id,
                 turn=self.now.turn,
                 at=self.now_ms,
-                sender=self.now.sender if heard else None,
+                # Addresses that were left are not theirs again by what is written down later.
+                sender=self.now.sender if told and not self.now.left else None,
                 heard=tuple(map(without_secrets, heard)),
                 said=said,
                 state=self.now.session.state,
                 consents=consents,
+                by_hand=tuple(map(without_secrets, by_hand)),
+                corrections=corrections,
             )
         )
 
@@ -581,7 +866,13 @@ class _Run:
             self._advance(due)
         raise RuntimeError("timers set timers without end")
 
-    def _advance(self, events: Sequence[FlowEvent], *, heard: tuple[Heard, ...] = ()) -> None:
+    def _advance(
+        self,
+        events: Sequence[FlowEvent],
+        *,
+        heard: tuple[Heard, ...] = (),
+        corrections: tuple[Correction, ...] = (),
+    ) -> None:
         unasked = not heard and any(isinstance(e, Wake) for e in events)
         locale = self.now.session.locale or self.firm.locale
         ctx = Ctx(
@@ -590,6 +881,7 @@ class _Run:
             contact=self.now.contact,
             name=self.now.sender.name,
             locale=locale,
+            proofs_from=self._at(self.now.proofs_from * 1000) if self.now.proofs_from else None,
         )
         turn = self.book.advance(self.now.session, events, ctx)
         number = self.now.turn + 1
@@ -599,7 +891,7 @@ class _Run:
         if turn.message is not None:
             reads = heard[-1].id if heard and self._shows_reading() else NOTHING
             said = self._say(f"{self.id}-{number}", turn, reads=reads, asked=not unasked)
-        elif heard and self._shows_reading():
+        elif heard and self._shows_reading() and not turn.session.quiet_until:
             typing = any(isinstance(e, Asked) for e in turn.effects)
             self._push_read(heard[-1].id, typing=typing)
         consents, handoff = self._effects(turn, heard)
@@ -617,6 +909,7 @@ class _Run:
                 state=turn.session.state,
                 consents=consents,
                 handoff=handoff,
+                corrections=corrections,
             )
         )
         if len(self.now.parked) > waiting:
@@ -760,6 +1053,10 @@ class _Run:
 
     def _push(self, say: Say) -> None:
         """Into the lane, to the person as they are known now and at the pace that Meta allows."""
+        if self.now.left:
+            # Whoever has these addresses now is somebody else.
+            self._give_up(say.ref, MOVED)
+            return
         pair_ms, not_before = paced(self.now.pair_ms, self.now_ms)
         self.now = replace(self.now, pair_ms=pair_ms)
         if self.now.came_at and not isinstance(say.content, Template):
@@ -806,6 +1103,9 @@ class _Run:
     def _wake_ms(self) -> int:
         at = self.now.session.wake_at()
         moments = [parked.expires for parked in self.now.parked]
+        moments += [early.until for early in self.now.early]
+        if self.now.settle_ms:
+            moments.append(self.now.settle_ms)
         if at is not None:
             moments.append(int(at.timestamp() * 1000))
         return min(moments, default=0)

@@ -193,6 +193,13 @@ class Lanes:
             return self._taken(shard, asked_s, reply)
         return Put.SEEN if reply == b"seen" else Put.WAITING
 
+    async def has_seen(self, shard: int, mark: str, days: Sequence[int]) -> bool:
+        """Whether an event with this mark was put into a lane of the shard, its own timestamp being of one of these days."""
+        seen = self._keys[shard].seen
+        digest = blake2b(mark.encode(), digest_size=8).digest()
+        replies = [self._wire.call("SISMEMBER", f"{seen}:{day}", digest) for day in days]
+        return any([cast(int, await reply) for reply in replies])
+
     async def claim(
         self, shard: int, kind: str, *, lanes: int = 16, items: int | None = None
     ) -> Claimed:

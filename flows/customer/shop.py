@@ -21,6 +21,8 @@ ROW_NOTE_MAX: Final = 72
 """Interactive list messages: description of a row."""
 DAYS_MAX: Final = 3650
 
+QUIET_MINUTES_MAX: Final = 10_080  # a week
+
 _JOINER: Final = "\u200d"
 _FIRMS_KEPT: Final = 4096
 
@@ -171,6 +173,12 @@ def _yes_no(value: str) -> str:
             raise ValueError("is neither yes nor no")
 
 
+def _minutes(value: str) -> str:
+    if not value.isdecimal() or int(value) > QUIET_MINUTES_MAX:
+        raise ValueError(f"is no number of minutes up to {QUIET_MINUTES_MAX}")
+    return str(int(value))
+
+
 SETTINGS: Final[Mapping[str, Setting]] = {
     "hours": Setting(
         "opening hours, in the firm's time zone",
@@ -196,6 +204,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "quiet_hours": Setting(
         "when campaigns rest, in the firm's time zone", str(QUIET), lambda value: str(parse_quiet(value))
     ),
+    "quiet_minutes": Setting(
+        "how long the bot is silent after somebody of the firm answers from their phone; 0: not at all", "120", _minutes
+    ),
     "media_days": Setting("for how many days the files that customers send are kept", "90", _days),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
 }  # fmt: skip
@@ -212,6 +223,6 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
-    for key in ("media_days", "quiet_hours", "read_receipts"):
+    for key in ("media_days", "quiet_hours", "quiet_minutes", "read_receipts"):
         told.pop(key, None)  # the server's affair, not the conversation's
     return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)

@@ -27,7 +27,7 @@ from flows.dialog.content import (
 )
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Asked, Consented, Effect, Ended, HandOff, Stopped
-from flows.dialog.events import Event, FileLost, Heard, Result, Unshown, Wake
+from flows.dialog.events import Event, FileLost, Heard, Result, TakenOver, Unshown, Wake
 from flows.dialog.flow import (
     After,
     Bound,
@@ -73,13 +73,16 @@ FORM: Final = "form"
 
 BOT_KEYS: Final = (
     "bot.already_done", "bot.audio", "bot.both", "bot.both_done", "bot.busy", "bot.cancelled",
-    "bot.file_lost", "bot.file_refused", "bot.form_expired",
+    "bot.edited", "bot.file_lost", "bot.file_refused", "bot.form_expired",
     "bot.help", "bot.human", "bot.image", "bot.list", "bot.many_tries", "bot.more",
     "bot.none", "bot.none_done", "bot.nothing_to_cancel", "bot.notices", "bot.notices_done", "bot.notices_only",
-    "bot.old_button", "bot.recorded", "bot.start", "bot.sticker", "bot.stopped", "bot.talk",
+    "bot.old_button", "bot.oversized", "bot.recorded", "bot.start", "bot.sticker", "bot.stopped", "bot.talk",
     "bot.trouble", "bot.unsupported", "choice.tap", "choice.unknown", "choice.unknown.2",
 )  # fmt: skip
 """Texts that the language itself speaks, in every flow."""
+
+# What cannot be read at all, however often it is sent.
+_TOLD_ONCE: Final = frozenset(("bot.unsupported",))
 
 # Commands that mean something without a flow's help.
 _OWN: Final[frozenset[Command]] = frozenset(
@@ -255,6 +258,7 @@ class _Turn:
         self.held = session.held
         self.status: Status = session.status
         self.locale = session.locale
+        self.quiet_until = session.quiet_until
         # The turn.
         self.ctx = ctx
         self.voice: Voice
@@ -282,9 +286,16 @@ class _Turn:
             match event:
                 case Result():
                     self.answered(event)
+                    if self.is_quiet:
+                        # Somebody else speaks: what comes of it is not said, and asked again when they are done.
+                        self.content, self.ahead, self.template = None, (), None
+                case TakenOver(until=until):
+                    self.quiet_until = max(self.quiet_until, until)
                 case Wake() if self.content is None:
                     self.woken(event)
-                case FileLost() if self.content is None and self.status != "human":
+                case FileLost() if self.content is None and not (
+                    self.status == "human" or self.is_quiet
+                ):
                     # Where a person has taken over, they see in the journal that a file is missing.
                     self.say_shared("bot.file_refused" if event.why in UNFIT else "bot.file_lost")
                     self.send([Option(TALK, self.text("bot.talk"), fixed=True)])
@@ -315,7 +326,13 @@ class _Turn:
             self.status,
             self.locale,
             _ms(waiting.pause) if waiting else 0,
+            self.quiet_until if self.is_quiet else 0,
         )
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether somebody of the firm answers by hand now."""
+        return self.quiet_until > 0 and self.ctx.now.timestamp() < self.quiet_until
 
     # ------------------------------------------------ words
 
@@ -453,7 +470,14 @@ class _Turn:
         self.seq += 1
         self.status = "bot"
         self.held = ()
-        self.top(state=state.name, data=state.flow.codec.encode(data), tries=0, page=0, back=back)
+        self.top(
+            state=state.name,
+            data=state.flow.codec.encode(data),
+            tries=0,
+            page=0,
+            back=back,
+            deaf=False,
+        )
         self.timers = tuple(self.timers_of(state, data))
         match state.kind:
             case "asks" | "picks":
@@ -576,10 +600,14 @@ class _Turn:
     def listen(self, heards: Sequence[Heard]) -> None:
         if self.interrupted(heards):
             return
-        if self.status == "human":
-            if "stop" in reading.commands_in(heards):
-                self.stop(reading.commands_in(heards))
-            return
+        if self.status == "human" or self.is_quiet:
+            commands = reading.commands_in(heards)
+            if "stop" in commands:
+                self.stop(commands)
+            if "stop" in commands or self.status == "human" or not commands:
+                return
+            # A command is for the bot, whoever answers now.
+            self.quiet_until = 0
         said = reading.worth(heards)
         if not said or (self.stack and said[-1].kind == "welcome"):
             return
@@ -594,7 +622,9 @@ class _Turn:
             loaded = self.load()
             assert loaded is not None
         state, data = loaded
-        if state.kind in ("asks", "picks"):
+        if said[-1].kind == "edit":
+            self.hear_edit(state, data, opened=opened)
+        elif state.kind in ("asks", "picks"):
             self.hear(state, data, said, opened=opened)
         elif not opened:
             self.hear_busy(state, data, said)
@@ -613,7 +643,7 @@ class _Turn:
             step: Step | None = self.root.interrupt(data, heard, ctx=self.ctx)
             if step is None:
                 continue
-            if self.status == "human":
+            if self.status == "human" or self.is_quiet:
                 self.utter(state, data, step)
                 self.carry(step)
                 if isinstance(step, Leave):
@@ -660,6 +690,15 @@ class _Turn:
             case Missed():
                 self.missed(state, data, understood, options)
 
+    def hear_edit(self, state: State[Any], data: Any, *, opened: bool) -> None:
+        """A message that was answered says something else now. That answers no question: it is said how to go on."""
+        if opened:
+            # Nothing is under way that the change could be about.
+            self.rest()
+        elif state.kind in ("asks", "picks"):
+            self.say_shared("bot.edited", data)
+            self.send_words()
+
     def open(self, state: State[Any], data: Any) -> None:
         """The first words of a conversation that begins with nothing in particular."""
         if self.root.opening is None:
@@ -694,6 +733,10 @@ class _Turn:
     def missed(
         self, state: State[Any], data: Any, missed: Missed, options: Sequence[Option]
     ) -> None:
+        if missed.keys[0] in _TOLD_ONCE:
+            if self.stack[-1].deaf:
+                return
+            self.top(deaf=True)
         tries = self.stack[-1].tries + missed.counts
         if tries >= state.flow.tries:
             self.give_up(state, data, "tries")

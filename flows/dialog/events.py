@@ -18,11 +18,16 @@ HeardKind = Literal[
     "contacts",     # cards; `phone` only when the person shared their own number on request
     "form",         # a WhatsApp Flow: `form`
     "reaction",     # `text` is the emoji, empty when it was taken back; `reply_to` what it is about
-    "order",        # a catalogue order
+    "order",        # a catalogue order: `order`; `text` is what was written with it
     "welcome",      # the chat was opened for the first time, nothing written yet
-    "system",       # number or id changed; `text` says which
-    "unsupported",  # WhatsApp or we cannot read it; `text` is the type that was named
+    "system",       # something about the account; `text` says what. A change of number or id is no message: `Moved`
+    "edit",         # the person changed a message that was read already: `text` and `media` now, `reply_to` which one
+    "revoke",       # the person took a message back: `reply_to` which one
+    "unsupported",  # WhatsApp or we cannot read it; `text` is the type that was named, or `OVERSIZED`
 ]  # fmt: skip
+
+OVERSIZED: Final = "oversized"
+"""Text of an unsupported message whose file was over WhatsApp's limit (100 MB, error 131052)."""
 
 MediaKind = Literal["image", "audio", "voice", "video", "document", "sticker"]
 
@@ -60,6 +65,35 @@ class Referral(Struct, frozen=True, omit_defaults=True):
     """The greeting that the ad showed above the chat."""
 
 
+class OrderItem(Struct, frozen=True, omit_defaults=True):
+    """One line of an order, as the person's phone sent it: nothing of it has been checked."""
+
+    product: str
+    """The firm's own id of it (`product_retailer_id`)."""
+    quantity: int = 1
+    price: str = ""
+    """Of one, as WhatsApp writes it."""
+    currency: str = ""
+
+
+class Order(Struct, frozen=True, omit_defaults=True):
+    """What was put into the basket of a catalogue."""
+
+    catalogue: str
+    items: tuple[OrderItem, ...]
+
+
+class SharedCard(Struct, frozen=True, omit_defaults=True):
+    """One contact card. Anybody's, unless `Heard.phone` says otherwise."""
+
+    name: str = ""
+    phones: tuple[str, ...] = ()
+    """As they were written."""
+
+
+Changed = Literal["", "edited", "revoked"]
+
+
 class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
     """One message of the person, as the channel's own codec read it."""
 
@@ -77,6 +111,12 @@ class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
     form: Raw = NO_JSON
     """The JSON object that a form sent, unread. Null if it did not bear a token of ours that is still good."""
     referral: Referral | None = None
+    order: Order | None = None
+    cards: tuple[SharedCard, ...] = ()
+    about: str = ""
+    """The product of the firm's catalogue that the message is about (its `product_retailer_id`)."""
+    changed: Changed = ""
+    """The person changed it, and this is what it says now; or took it back, and it says nothing any more."""
 
 
 FailedWhy = Literal["timeout", "refused", "down", "cancelled"]
@@ -98,6 +138,13 @@ class Wake(Struct, frozen=True, tag="wake"):
     seq: int
 
 
+class TakenOver(Struct, frozen=True, tag="taken_over"):
+    """Somebody of the firm answered by hand, from their own phone: the bot is silent until then."""
+
+    until: int
+    """Seconds since the epoch."""
+
+
 class FileLost(Struct, frozen=True, tag="file_lost"):
     """A file that the person sent will not be had."""
 
@@ -116,4 +163,4 @@ class Unshown(Struct, frozen=True, tag="unshown"):
     """Name of the sender's fault."""
 
 
-Event = Heard | Result | Wake | FileLost | Unshown
+Event = Heard | Result | Wake | TakenOver | FileLost | Unshown

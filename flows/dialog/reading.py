@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from flows.dialog.answers import Bad
 from flows.dialog.commands import Asked, Command, read_commands, read_yes_no
 from flows.dialog.ctx import Ctx
-from flows.dialog.events import NO_JSON, Heard
+from flows.dialog.events import NO_JSON, OVERSIZED, Heard
 from flows.dialog.flow import State
 from flows.dialog.question import GLOBAL, PAGE_MARK, Option, read_tap
 from flows.values.words import bare, plain, same
@@ -151,8 +151,10 @@ def read(
 
 def _weight(heard: Heard) -> int:
     match heard.kind:
-        case "system":
+        case "system" | "revoke":
             return 0
+        case "edit":
+            return 1
         case "reaction":
             return 1 if heard.text else 0
         case "text":
@@ -303,6 +305,8 @@ def _kindly(heard: Heard) -> Missed | None:
         return Missed(("bot.sticker",), counts=False)
     if heard.kind == "media" and heard.media is not None:
         return Missed((_KINDLY[heard.media.kind],), counts=heard.media.kind != "sticker")
+    if heard.kind == "unsupported" and heard.text == OVERSIZED:
+        return Missed(("bot.oversized",), counts=False)
     if heard.kind in ("unsupported", "order"):
         return Missed(("bot.unsupported",), counts=False)
     return None

@@ -18,6 +18,10 @@ D = TypeVar("D")
 BACK_MAX = 5
 """Questions that *volver* can go back through."""
 
+QUIET_MINUTES = 120
+"""How long the bot is silent after somebody of the firm answered by hand: an owner who does so goes on for a while, and
+comes back to it. Our choice, and the firm's setting."""
+
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 Status = Literal[
     "bot",  # the bot speaks
@@ -47,6 +51,8 @@ class Frame(Struct, frozen=True, omit_defaults=True):
     """Answers not understood in this visit; in a call, messages that found it busy."""
     page: int = 0
     """Page of the list that is shown."""
+    deaf: bool = False
+    """It was said in this visit that a message cannot be read: once is enough."""
     back: tuple[tuple[str, Raw], ...] = ()
     """(state, data) of the questions answered, newest last."""
     sealed: bool = False
@@ -66,6 +72,8 @@ class Session(Struct, frozen=True, omit_defaults=True):
     locale: str = ""
     """Language that the person chose; empty for the firm's."""
     pause_ms: int = 0
+    quiet_until: int = 0
+    """Somebody of the firm answers by hand: the bot is silent until then (seconds since the epoch)."""
 
     @property
     def pause(self) -> timedelta:
@@ -78,13 +86,15 @@ class Session(Struct, frozen=True, omit_defaults=True):
         return f"{self.stack[-1].flow}.{self.stack[-1].state}" if self.stack else ""
 
     def wake_at(self) -> datetime | None:
-        """When the first timer is due, in UTC."""
+        """When the first timer is due, in UTC. While the bot is silent none is."""
         at = min((timer.at for timer in self.timers), default=None)
-        return None if at is None else datetime.fromtimestamp(at, UTC)
+        return None if at is None else datetime.fromtimestamp(max(at, self.quiet_until), UTC)
 
     def due(self, now: datetime) -> tuple[Wake, ...]:
         """The timers that have come, earliest first, as events."""
         now_s = now.timestamp()
+        if now_s < self.quiet_until:
+            return ()
         come = sorted((timer.at, timer.name) for timer in self.timers if timer.at <= now_s)
         return tuple(Wake(name, self.seq) for _, name in come)
 

@@ -6,6 +6,8 @@ desk: yes                    settings of the firm, before the first mark
 > [Ver precios]              a tap on a button or row of the latest message
 > (old) [Ver precios]        … of an earlier one
 > (image) caption            a message of another kind
+> (edit) ¿abren hoy?         the person changes their latest message, in the same turn before it was read; (revoke) takes it back
+> (moves)                    … has another number from here on: whoever writes from it is somebody new
 < ¿Qué necesitas? {Ver opciones}     the bot's message: [Button] [Button], or the button of a list …
 - Ver precios | Pan y tortas         … and its rows
 < (template retomar_atencion) Hola …     the window is closed: a template, with its variables in the text
@@ -22,6 +24,7 @@ desk: yes                    settings of the firm, before the first mark
 = quiet                      read and not answered. Also: stop, human [team], ended <result>,
                              consent notices on, marketing off
 ~ Camila | Hola Ana          a person writes at the desk
+~ phone | Hola, soy Sol      somebody of the firm writes from their own phone: the bot is silent for a while
 ...                          another conversation
 # comment                    ⏎ is a line break in a message
 """
@@ -76,9 +79,10 @@ from flows.dialog.events import (
     Location,
     MediaKind,
     Result,
+    TakenOver,
     Unshown,
 )
-from flows.dialog.session import Session
+from flows.dialog.session import QUIET_MINUTES, Session
 from flows.values.ids import ContactId, TenantId, Wamid
 
 WINDOW: Final = timedelta(hours=24)
@@ -93,8 +97,13 @@ _NOTE = re.compile(r"\(([^()]+)\)\s*")
 _KINDS: Final[Mapping[str, str]] = {
     "imagen": "image", "foto": "image", "audio": "voice", "nota de voz": "voice", "video": "video",
     "documento": "document", "sticker": "sticker", "ubicación": "place", "contacto": "contacts",
-    "formulario": "form", "reacción": "reaction", "no soportado": "unsupported",
+    "formulario": "form", "reacción": "reaction", "no soportado": "unsupported", "edita": "edit",
+    "elimina": "revoke",
 }  # fmt: skip
+_MOVES: Final = ("(moves)", "(cambia de número)")
+PHONE: Final = ("phone", "teléfono")
+"""Who writes at the desk, if it is none but the firm's own phone."""
+
 _NOTES: Final[Mapping[str, str]] = {
     "template": "template", "plantilla": "template", "document": "document", "documento": "document",
     "image": "image", "imagen": "image", "video": "video", "audio": "audio", "voice": "voice",
@@ -212,11 +221,29 @@ class Desk:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """The person has another number."""
+
+
+@dataclass(frozen=True)
 class Again:
     """Another conversation, with another person."""
 
 
-What = Setting | Says | Taps | Hears | Returns | NotShown | Passes | Clock | Does | Desk | Again
+What = (
+    Setting
+    | Says
+    | Taps
+    | Hears
+    | Returns
+    | NotShown
+    | Passes
+    | Clock
+    | Does
+    | Desk
+    | Moves
+    | Again
+)
 
 
 @dataclass(frozen=True)
@@ -270,7 +297,9 @@ def _what(number: int, source: str) -> What:
             raise ChatError(f"line {number}: {source}\nno line begins like this")
 
 
-def _said(rest: str) -> Says | Taps:
+def _said(rest: str) -> Says | Taps | Moves:
+    if rest in _MOVES:
+        return Moves()
     if tap := re.fullmatch(r"(\(old\) )?\[(.+)\]", rest):
         return Taps(tap[2], old=tap[1] is not None)
     if sent := re.fullmatch(r"\(([^)]+)\)\s*(.*)", rest):
@@ -511,8 +540,15 @@ class Play:
                 self._wait(local.replace(tzinfo=self.now.tzinfo))
             case Does(effect):
                 self._done(effect)
+            case Desk(who, _) if who in PHONE:
+                self._nothing_left()
+                minutes = int(self.settings.get("setting quiet_minutes", QUIET_MINUTES))
+                self._advance([TakenOver(int(self.now.timestamp()) + minutes * 60)])
             case Desk(who, _):
                 self.talk.desk = who
+            case Moves():
+                self._nothing_left()
+                self.talk = _Talk(self.book.fresh(self.root))
             case Again():
                 self._nothing_left()
                 self.talk = _Talk(self.book.fresh(self.root))
@@ -520,6 +556,12 @@ class Play:
     # ------------------------------------------------ what happens
 
     def _hear(self, heard: Heard) -> None:
+        if heard.kind in ("edit", "revoke") and self.talk.pending:
+            # Not read yet: it says something else, or nothing.
+            unread = self.talk.pending.pop()
+            if heard.kind == "edit":
+                self.talk.pending.append(msgspec.structs.replace(unread, text=heard.text))
+            return
         self.count += 1
         self.talk.heard_at = self.now
         stamped = msgspec.structs.replace(

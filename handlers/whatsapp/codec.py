@@ -17,19 +17,37 @@ from typing import Final, Literal, get_args
 import msgspec
 from msgspec import Raw, Struct
 
-from flows.dialog.events import NO_JSON, Attachment, Heard, HeardKind, Location, MediaKind
-from flows.values.ids import ItemId, Wamid
+from flows.dialog.events import (
+    NO_JSON,
+    OVERSIZED,
+    Attachment,
+    Heard,
+    HeardKind,
+    Location,
+    MediaKind,
+    Order,
+    OrderItem,
+    Referral,
+    SharedCard,
+)
+from flows.values.ids import NO_MESSAGE, ItemId, Wamid
 from flows.values.phone import country_of
 from handlers.care import Change
-from handlers.events import Sender
+from handlers.events import MovedWhy, Sender
 
 DEPTH_MAX: Final = 64  # deepest nesting that we read; Meta's own payloads stay under 16
 ID_CHARS_MAX: Final = (
     512  # Meta's own limit for biz_opaque_callback_data; its other ids are shorter
 )
 NAME_CHARS_MAX: Final = 256
+WORDS_CHARS_MAX: Final = 1_024  # of an ad; WhatsApp shows less
+CARDS_MAX: Final = (
+    50  # contacts of a message, lines of an order; ours: what a person sends is far below
+)
+PHONES_MAX: Final = 10  # of a contact
 NOTICES_MAX: Final = 100  # kept of one body; the rest says only how many
 CHANGE_BYTES_MAX: Final = 32 * 1024  # of the value of one change; Meta's own stay under 4 KB
+TOO_LARGE: Final = 131052  # Meta: the file was over 100 MB
 
 BSUID: Final = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}")
 _PHONE: Final = re.compile(r"\+?([0-9]{5,20})")
@@ -42,7 +60,8 @@ _AT_MAX: Final = 4_102_444_800  # 2100-01-01
 
 FIELDS: Final = frozenset({
     "account_alerts", "account_review_update", "account_update", "automatic_events", "business_capability_update",
-    "business_username_update", "business_username_updates", "calls", "flows", "history",
+    "business_username_update", "business_username_updates", "calls", "flows", "group_lifecycle_update",
+    "group_participants_update", "group_settings_update", "group_status_update", "history",
     "message_template_components_update", "message_template_quality_update", "message_template_status_update",
     "partner_solutions", "payment_configuration_update", "phone_number_name_update", "phone_number_quality_update",
     "security", "smb_app_state_sync", "smb_message_echoes", "template_category_update", "user_preferences",
@@ -51,7 +70,8 @@ FIELDS: Final = frozenset({
 
 # Fields that are about people, not about accounts: they are no `Change`.
 _OF_PEOPLE: Final = frozenset({
-    "calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences",
+    "calls", "group_lifecycle_update", "group_participants_update", "group_settings_update", "group_status_update",
+    "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences",
 })  # fmt: skip
 
 StatusKind = Literal["sent", "delivered", "read", "played", "failed"]
@@ -86,6 +106,28 @@ class Status(Struct, frozen=True):
     country: str = ""
 
 
+class Move(Struct, frozen=True):
+    """Somebody changed their number, their BSUID or their device."""
+
+    phone_number_id: str
+    id: Wamid
+    sender: Sender
+    """Under the addresses that they had."""
+    why: MovedWhy
+    at: int
+
+
+class Preference(Struct, frozen=True):
+    """Somebody stopped offers, or let them come again, in WhatsApp's own settings."""
+
+    phone_number_id: str
+    """Empty when only the account is named: then it holds for all its numbers."""
+    waba_id: str
+    sender: Sender
+    marketing: bool
+    at: int
+
+
 class Notice(Struct, frozen=True):
     """Something that is counted and logged."""
 
@@ -103,6 +145,10 @@ class Webhook(Struct, frozen=True):
     statuses: list[Status]
     notices: list[Notice]
     changes: list[Change] = []
+    echoes: list[Parsed] = []
+    """What the firm's own people wrote from the app; `sender` is the person they wrote to."""
+    moves: list[Move] = []
+    preferences: list[Preference] = []
 
 
 def parse(body: bytes) -> Webhook:
@@ -116,7 +162,7 @@ def parse(body: bytes) -> Webhook:
 
 def _careful(body: bytes) -> Webhook:
     """Whatever Meta, or a gateway before us, made of it."""
-    webhook = Webhook([], [], [])
+    webhook = Webhook([], [], [], [], [], [])
     envelope = _decode(body)
     if not isinstance(envelope, dict) or envelope.get("object") != "whatsapp_business_account":
         _note(webhook, "other_object")
@@ -130,7 +176,11 @@ def _careful(body: bytes) -> Webhook:
             if field is None:
                 # Where Meta's own examples have it, now and then.
                 field = _get(value, "field") or entry.get("field")
-            if field != "messages":
+            if field == "smb_message_echoes" and _get(value, "message_echoes"):
+                _read_echoes(value, webhook, waba_id=waba_id)
+            elif field == "user_preferences" and _get(value, "user_preferences"):
+                _read_preferences(value, webhook, waba_id=waba_id)
+            elif field != "messages":
                 name = field if isinstance(field, str) and field in FIELDS else "other_field"
                 _note(webhook, name, waba_id=waba_id, event=_event(value))
                 if name not in _OF_PEOPLE:
@@ -143,18 +193,25 @@ def _careful(body: bytes) -> Webhook:
 
 
 def _read_messages(value: _Object, webhook: Webhook, *, waba_id: str) -> None:
-    metadata = value.get("metadata")
-    number = _id(metadata.get("phone_number_id")) if isinstance(metadata, dict) else ""
+    number = _id(_get(value.get("metadata"), "phone_number_id"))
     if not number:
         _note(webhook, "no_number", waba_id=waba_id)
         return
     if messages := value.get("messages"):
         contacts = _by_address(value.get("contacts"))
         for message in _objects(messages, webhook, waba_id=waba_id):
-            read = _message(message, contacts)
+            if (why := _moved(message)) is not None:
+                move = _move(message, number, why)
+                if move is None:
+                    _note(webhook, "moved_from_nowhere", waba_id=waba_id)
+                else:
+                    webhook.moves.append(move)
+                continue
+            read = _message(message, _sender(message, contacts))
             if isinstance(read, str):
                 _note(webhook, read, waba_id=waba_id)
             else:
+                _note_type(webhook, message, waba_id=waba_id)
                 webhook.messages.append(Parsed(number, *read))
     if statuses := value.get("statuses"):
         for status in _objects(statuses, webhook, waba_id=waba_id):
@@ -179,10 +236,43 @@ def _changed_account(field: object, value: object, *, waba_id: str, at: int) -> 
     )
 
 
+def _read_echoes(value: object, webhook: Webhook, *, waba_id: str) -> None:
+    """What the firm wrote from the WhatsApp Business app: messages as any other, but for `to`."""
+    number = _id(_get(_get(value, "metadata"), "phone_number_id"))
+    if not number:
+        _note(webhook, "no_number", waba_id=waba_id)
+        return
+    contacts = _by_address(_get(value, "contacts"))
+    for message in _objects(_get(value, "message_echoes"), webhook, waba_id=waba_id):
+        named = (message.get("to"), message.get("to_user_id"), message.get("recipient_user_id"))
+        read = _message(message, _known(*_address(named), contacts))
+        if isinstance(read, str):
+            _note(webhook, read, waba_id=waba_id)
+        else:
+            _note_type(webhook, message, waba_id=waba_id)
+            webhook.echoes.append(Parsed(number, *read))
+
+
+def _read_preferences(value: object, webhook: Webhook, *, waba_id: str) -> None:
+    number = _id(_get(_get(value, "metadata"), "phone_number_id"))
+    contacts = _by_address(_get(value, "contacts"))
+    for told in _objects(_get(value, "user_preferences"), webhook, waba_id=waba_id):
+        sender = _known(*_address((told.get("wa_id"), told.get("user_id"))), contacts)
+        word = told.get("value")
+        if told.get("category") != "marketing_messages" or word not in ("stop", "resume"):
+            _note(webhook, "other_preference", waba_id=waba_id)
+        elif sender is None or not (number or waba_id):
+            _note(webhook, "preference_of_nobody", waba_id=waba_id)
+        else:
+            webhook.preferences.append(
+                Preference(number, waba_id, sender, word == "resume", _at(told.get("timestamp")))
+            )
+
+
 # ------------------------------------------------------------------ messages
 
 
-def _message(message: _Object, contacts: _Contacts) -> tuple[Sender, Heard] | str:
+def _message(message: _Object, sender: Sender | None) -> tuple[Sender, Heard] | str:
     """The sender and what they said, or the name of the notice that says why there is none."""
     wamid = Wamid(_id(message.get("id")))
     if not wamid:
@@ -192,13 +282,13 @@ def _message(message: _Object, contacts: _Contacts) -> tuple[Sender, Heard] | st
         return "group_message"
     kind = message.get("type")
     kind = kind if isinstance(kind, str) else ""
-    sender = _mover(message) if kind == "system" else _sender(message, contacts)
     if sender is None:
         return "message_without_sender"
-    reader = _READERS.get(kind)
-    said = reader(message, message.get(kind)) if reader is not None else None
+    said = _read(message, kind)
     if said is None:
-        said = _Said("unsupported", text=kind if _WORD.fullmatch(kind) else "unknown")
+        too_large = any(_int(_get(e, "code")) == TOO_LARGE for e in _list(message.get("errors")))
+        named = kind if _WORD.fullmatch(kind) else "unknown"
+        said = _Said("unsupported", text=OVERSIZED if too_large else named)
     heard = Heard(
         id=wamid,
         at=_at(message.get("timestamp")),
@@ -210,8 +300,25 @@ def _message(message: _Object, contacts: _Contacts) -> tuple[Sender, Heard] | st
         place=said.place,
         phone=said.phone,
         form=said.form,
+        referral=_referral(message.get("referral")),
+        order=said.order,
+        cards=said.cards,
+        about=_id(_get(_get(message.get("context"), "referred_product"), "product_retailer_id")),
     )
     return sender, heard
+
+
+def _read(message: _Object, kind: str) -> "_Said | None":
+    reader = _READERS.get(kind)
+    return reader(message, message.get(kind)) if reader is not None else None
+
+
+def _note_type(webhook: Webhook, message: _Object, *, waba_id: str) -> None:
+    """A type that nobody told us of is kept as unsupported, and counted."""
+    kind = message.get("type")
+    if not isinstance(kind, str) or kind not in _READERS:
+        word = kind if isinstance(kind, str) and _WORD.fullmatch(kind) else ""
+        _note(webhook, "other_type", waba_id=waba_id, event=word)
 
 
 class _Said(Struct, frozen=True):
@@ -220,11 +327,13 @@ class _Said(Struct, frozen=True):
     kind: HeardKind
     text: str = ""
     choice: str = ""
-    reply_to: Wamid = Wamid("")
+    reply_to: Wamid = NO_MESSAGE
     media: Attachment | None = None
     place: Location | None = None
     phone: str = ""
     form: Raw = NO_JSON
+    order: Order | None = None
+    cards: tuple[SharedCard, ...] = ()
 
 
 # Reads the body of one type of message: (the whole message, the value under the type's own key).
@@ -283,14 +392,27 @@ def _contacts(message: _Object, body: object) -> _Said | None:
         return None
     # Meta's page shows it beside the cards, its changelog in each of them.
     requested = message.get("origin") == "contact_request"
+    shared = tuple(_card(card) for card in cards[:CARDS_MAX])
     for card in cards:
         # Any other card may be anybody's: only WhatsApp's own answer to a request is the sender's phone.
         if requested or card.get("origin") == "contact_request":
             for phone in _list(card.get("phones")):
                 for key in ("wa_id", "phone"):
                     if number := _PHONE.fullmatch(re.sub(r"[ ().-]", "", _id(_get(phone, key)))):
-                        return _Said("contacts", phone=number[1])
-    return _Said("contacts")
+                        return _Said("contacts", phone=number[1], cards=shared)
+    return _Said("contacts", cards=shared)
+
+
+def _card(card: _Object) -> SharedCard:
+    name = card.get("name")
+    phones = [
+        _short(_get(phone, "phone")) or _short(_get(phone, "wa_id"))
+        for phone in _list(card.get("phones"))[:PHONES_MAX]
+    ]
+    return SharedCard(
+        name=_short(_get(name, "formatted_name")) or _short(_get(name, "first_name")),
+        phones=tuple(phone for phone in phones if phone),
+    )
 
 
 def _interactive(_message: _Object, body: object) -> _Said | None:
@@ -332,7 +454,20 @@ def _button(_message: _Object, body: object) -> _Said | None:
 
 
 def _order(_message: _Object, body: object) -> _Said | None:
-    return _Said("order", text=_str(_get(body, "text"))) if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        return None
+    lines = [
+        OrderItem(
+            product=product,
+            quantity=_int(_get(item, "quantity")),
+            price=_short(_get(item, "item_price")),
+            currency=_short(_get(item, "currency")),
+        )
+        for item in _list(body.get("product_items"))[:CARDS_MAX]
+        if (product := _id(_get(item, "product_retailer_id")))
+    ]
+    order = Order(catalogue=_id(body.get("catalog_id")), items=tuple(lines))
+    return _Said("order", text=_str(body.get("text")), order=order)
 
 
 def _reaction(_message: _Object, body: object) -> _Said | None:
@@ -356,10 +491,53 @@ def _unsupported(_message: _Object, body: object) -> _Said | None:
     return _Said("unsupported", text=str(what) if named else "unknown")
 
 
-def _changed(message: _Object, body: object) -> _Said | None:
-    # Only numbers shared with the WhatsApp Business app get these; the flows do not take words back yet.
+# Edits and revokes reach numbers that are used in the WhatsApp Business app, too.
+
+
+def _edit(_message: _Object, body: object) -> _Said | None:
     original = Wamid(_id(_get(body, "original_message_id")))
-    return _Said("unsupported", text=str(message.get("type")), reply_to=original)
+    now = _get(body, "message")
+    if not original or not isinstance(now, dict):
+        return None
+    kind = now.get("type")
+    if not isinstance(kind, str) or kind not in _EDITED:
+        kind = next((each for each in _EDITED if each in now), "")
+    said = _read({**now, "type": kind}, kind)
+    if said is None:
+        # A caption may come without the file that it belongs to.
+        caption = _str(_get(now.get(kind), "caption"))
+        said = _Said("media", text=caption) if caption else None
+    if said is None:
+        return None
+    return _Said("edit", text=said.text, reply_to=original, media=said.media)
+
+
+def _revoke(_message: _Object, body: object) -> _Said | None:
+    original = Wamid(_id(_get(body, "original_message_id")))
+    return _Said("revoke", reply_to=original) if original else None
+
+
+# What WhatsApp lets people edit: words and captions.
+_EDITED: Final = ("text", "image", "video", "document")
+
+
+def _referral(value: object) -> Referral | None:
+    if not isinstance(value, dict):
+        return None
+
+    def words(key: str) -> str:
+        return _str(value.get(key))[:WORDS_CHARS_MAX]
+
+    welcome = _str(_get(value.get("welcome_message"), "text"))[:WORDS_CHARS_MAX]
+    return Referral(
+        source=_short(value.get("source_type")),
+        id=_id(value.get("source_id")),
+        url=words("source_url"),
+        headline=words("headline"),
+        body=words("body"),
+        click=words("ctwa_clid"),
+        welcome=welcome,
+    )
 
 
 _READERS: Final[dict[str, _Reader]] = {
@@ -378,8 +556,8 @@ _READERS: Final[dict[str, _Reader]] = {
     "system": _system,
     "request_welcome": _welcome,
     "unsupported": _unsupported,
-    "edit": _changed,
-    "revoke": _changed,
+    "edit": _edit,
+    "revoke": _revoke,
 }
 
 
@@ -422,7 +600,11 @@ def _by_address(contacts: object) -> _Contacts:
 
 
 def _sender(message: _Object, contacts: _Contacts) -> Sender | None:
-    wa_id, bsuid = _address((message.get("from"), message.get("from_user_id")))
+    return _known(*_address((message.get("from"), message.get("from_user_id"))), contacts)
+
+
+def _known(wa_id: str, bsuid: str, contacts: _Contacts) -> Sender | None:
+    """The person at these addresses, with what the contacts of the same value tell of them."""
     contact = contacts.get(bsuid) or contacts.get(wa_id)
     if contact is None:
         return Sender(wa_id=wa_id, bsuid=bsuid) if wa_id or bsuid else None
@@ -441,24 +623,47 @@ def _sender(message: _Object, contacts: _Contacts) -> Sender | None:
     )
 
 
-def _mover(message: _Object) -> Sender | None:
-    """Whom a system message is about, under their *old* addresses.
+# ------------------------------------------------------------------ changes of number, BSUID, device
 
-    Number and BSUID change together, and numbers are recycled: a new address must never be joined to the
-    old ones by this event alone. The new ones are used only when no old one was given.
+
+_MOVES: Final[dict[str, MovedWhy]] = {
+    "user_changed_number": "number",
+    "customer_changed_number": "number",  # until 2026
+    "user_changed_user_id": "user_id",
+    "customer_identity_changed": "identity",
+    "user_identity_changed": "identity",
+}
+
+
+def _moved(message: _Object) -> MovedWhy | None:
+    if message.get("type") != "system":
+        return None
+    what = _get(message.get("system"), "type")
+    return _MOVES.get(what) if isinstance(what, str) else None
+
+
+def _move(message: _Object, number: str, why: MovedWhy) -> Move | None:
+    """Whose addresses do not hold any more; None if the message does not say which they were.
+
+    Number and BSUID change together, and numbers are recycled: a new address is never joined to the old ones by
+    this alone, so the new ones are not even read, but to tell the old ones from them.
     """
     system = message.get("system")
-    new = {_id(_get(system, "user_id")), _id(_get(system, "wa_id"))}
-    old = (
+    wamid = Wamid(_id(message.get("id")))
+    new = {_id(_get(system, key)) for key in ("user_id", "wa_id", "new_wa_id", "parent_user_id")}
+    old = [
         message.get("from"),
         message.get("from_user_id"),
         _get(system, "previous_user_id"),
         _get(system, "customer"),
-    )
-    wa_id, bsuid = _address([value for value in old if _id(value) not in new])
-    if not wa_id and not bsuid:
-        wa_id, bsuid = _address(new)
-    return Sender(wa_id=wa_id, bsuid=bsuid) if wa_id or bsuid else None
+    ]
+    if why != "identity":
+        old = [value for value in old if _id(value) not in new]
+    wa_id, bsuid = _address(old)
+    if not wamid or not (wa_id or bsuid):
+        return None
+    sender = Sender(wa_id=wa_id, bsuid=bsuid)
+    return Move(number, wamid, sender, why, _at(message.get("timestamp")))
 
 
 # ------------------------------------------------------------------ statuses
@@ -611,6 +816,7 @@ class _UsualMessage(Struct, frozen=True, rename={"sent_by": "from"}):
     # Something else than a plain text, if they are there:
     context: None = None
     group_id: None = None
+    referral: None = None
 
 
 class _Pricing(Struct, frozen=True):

@@ -9,7 +9,7 @@ import hmac
 import math
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from aiohttp import web
@@ -17,7 +17,18 @@ from aiohttp import web
 from flows.values.ids import NO_CONVERSATION, ChannelId
 from handlers.care import Change
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Care, Channel, Directory, Intake, StoreDownError
+from handlers.ports import (
+    Arrival,
+    Care,
+    Channel,
+    Directory,
+    Echo,
+    Happening,
+    Intake,
+    Move,
+    Preference,
+    StoreDownError,
+)
 from handlers.whatsapp.changes import channels_meant
 from handlers.whatsapp.codec import MalformedError, Notice, Parsed, Webhook, parse
 from handlers.whatsapp.faults import fault_of
@@ -50,6 +61,9 @@ _TO_BE_SEEN: Final = frozenset({
     "phone_number_quality_update",
     "security",
 })  # fmt: skip
+
+_Unknown = tuple[Literal["number", "account"], str]
+"""What is not in the directory."""
 
 log = structlog.get_logger()
 
@@ -152,13 +166,13 @@ class WhatsAppWebhook:
             webhook = parse(body)
         except MalformedError:
             return self._refuse(400, "malformed")
-        arrivals, statuses, unknown = self._resolve(webhook)
+        arrivals, statuses, happenings, unknown = self._resolve(webhook)
         if unknown:
             # A number may just have been added. What waits for the news counts as heard and not yet kept.
             if not await self._directory.look_again():
                 self._intake.turned_away()
                 return self._refuse(503, "unknown_number")
-            arrivals, statuses, unknown = self._resolve(webhook)
+            arrivals, statuses, happenings, unknown = self._resolve(webhook)
             self._pass_over(unknown)
         changes = self._ours(webhook.changes) if webhook.changes else []
         if len(changes) < len(webhook.changes):
@@ -170,8 +184,8 @@ class WhatsAppWebhook:
         if webhook.notices:
             self._notice(webhook.notices)
         try:
-            if arrivals or statuses:
-                await self._intake.hear(arrivals, statuses)
+            if arrivals or statuses or happenings:
+                await self._intake.hear(arrivals, statuses, happenings)
             if changes:
                 await self._care.hear(changes)
             if webhook.statuses:
@@ -218,14 +232,16 @@ class WhatsAppWebhook:
             self._reading -= len(body)
         return bytes(body)
 
-    def _resolve(self, webhook: Webhook) -> tuple[list[Arrival], list[StatusSeen], list[str]]:
-        """Whose each of them is, and the number of each that is nobody's."""
-        unknown: list[str] = []
+    def _resolve(
+        self, webhook: Webhook
+    ) -> tuple[list[Arrival], list[StatusSeen], list[Happening], list[_Unknown]]:
+        """Whose each of them is, and the number or account of each that is nobody's."""
+        unknown: list[_Unknown] = []
 
         def channel_of(number: str) -> Channel | None:
             channel = self._directory.channel_by_number(number)
             if channel is None:
-                unknown.append(number)
+                unknown.append(("number", number))
             return channel
 
         arrivals = [
@@ -249,14 +265,40 @@ class WhatsAppWebhook:
             for status in webhook.statuses
             if (channel := channel_of(status.phone_number_id)) is not None
         ]
-        return arrivals, statuses, unknown
+        happenings: list[Happening] = [
+            Echo(channel, echo.sender, echo.heard)
+            for echo in webhook.echoes
+            if (channel := channel_of(echo.phone_number_id)) is not None
+        ]
+        happenings += [
+            Move(channel, move.sender, move.id, move.why, move.at)
+            for move in webhook.moves
+            if (channel := channel_of(move.phone_number_id)) is not None
+        ]
+        for told in webhook.preferences:
+            channels: Sequence[Channel]
+            if told.phone_number_id:
+                named = channel_of(told.phone_number_id)
+                channels = [] if named is None else [named]
+            else:
+                # Where only the account is named, it holds for each of its numbers.
+                channels = self._directory.channels_of(told.waba_id)
+                if not channels:
+                    unknown.append(("account", told.waba_id))
+            happenings += [
+                Preference(channel, told.sender, told.marketing, told.at) for channel in channels
+            ]
+        return arrivals, statuses, happenings, unknown
 
-    def _pass_over(self, unknown: list[str]) -> None:
-        """No firm has these numbers: repeating them would change nothing."""
-        for _ in unknown:
-            self._meter.count("whatsapp_unknown_number")
-        for number in list(dict.fromkeys(unknown))[:LOGGED_MAX]:
-            log.warning("whatsapp.unknown_number", phone_number_id=number)
+    def _pass_over(self, unknown: list[_Unknown]) -> None:
+        """No firm has these: repeating them would change nothing."""
+        for what, _ in unknown:
+            self._meter.count(f"whatsapp_unknown_{what}")
+        for what, id in list(dict.fromkeys(unknown))[:LOGGED_MAX]:
+            if what == "number":
+                log.warning("whatsapp.unknown_number", phone_number_id=id)
+            else:
+                log.warning("whatsapp.unknown_account", waba_id=id)
 
     def _ours(self, changes: list[Change]) -> list[Change]:
         """Those of an account in the directory."""

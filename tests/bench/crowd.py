@@ -97,7 +97,15 @@ class Crowd:
                 b"%d" % (self._wake_ms - ago_s * 1000),
             ),
             aliases=tuple(
-                (*self._addresses._place(address), UUID(contact).bytes)
+                (
+                    *self._addresses._place(address),
+                    UUID(contact).bytes
+                    + (
+                        self._addresses._trace(self._channel, sender)
+                        if address.kind == "phone"
+                        else b""
+                    ),
+                )
                 for address in addresses_of(self._channel, sender)
             ),
             marks=tuple(

@@ -165,7 +165,7 @@ def test_people_are_not_asked_to_tap_again_and_again(
 
 
 def test_reactions_and_notices_of_the_system_open_nothing() -> None:
-    assert set(get_args(HeardKind)) - OPENING == {"reaction", "system"}
+    assert set(get_args(HeardKind)) - OPENING == {"edit", "reaction", "revoke", "system"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Final
 import bot.app
 from bot.engine.intake import Intake
 from handlers.journal import StatusSeen
-from handlers.ports import Arrival, Before, Done, Item, Outcome, StoreDownError
+from handlers.ports import Arrival, Before, Done, Happening, Item, Outcome, StoreDownError
 from handlers.whatsapp.serve import WhatsAppSender
 
 
@@ -25,10 +25,15 @@ class SendsAgain(WhatsAppSender):
 class AnswersTooEarly(Intake):
     """Says that it is durable before it is."""
 
-    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+    async def hear(
+        self,
+        arrivals: Sequence[Arrival],
+        statuses: Sequence[StatusSeen],
+        happenings: Sequence[Happening] = (),
+    ) -> None:
         async def later() -> None:
             try:
-                await super(AnswersTooEarly, self).hear(arrivals, statuses)
+                await super(AnswersTooEarly, self).hear(arrivals, statuses, happenings)
             except StoreDownError:
                 return
 

@@ -43,6 +43,10 @@ class People:
         person = self._ids.get(n) or await self.join(n)
         return await self._post(f"/api/chats/{NUMBER.id}/{person}/messages", act)
 
+    async def become(self, n: int, change: dict[str, object]) -> None:
+        """Another number, id, device or username for the n-th person."""
+        await self._post(f"/api/people/{self._ids[n]}", change)
+
     async def inject(self, body: dict[str, object]) -> None:
         """Post a webhook as it is, signed."""
         await self._post("/api/inject", body)

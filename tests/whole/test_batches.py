@@ -27,7 +27,6 @@ def message(person: int, n: int) -> dict[str, object]:
     return {
         "id": f"wamid.batch-{person}-{n}",
         "from": phone(person),
-        "from_user_id": f"CL.{phone(person)}",
         "timestamp": str(int(time.time())),  # noqa: TID251  Meta's clock is the real one here
         "type": "text",
         "text": {"body": f"m{n}"},

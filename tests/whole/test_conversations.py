@@ -22,10 +22,13 @@ from bot.store.database import Database
 from bot.store.secrets import SecretBox
 from flows.customer.shop import SETTINGS
 from flows.dialog.transcript import (
+    PHONE,
     Again,
+    Desk,
     Does,
     Hears,
     Line,
+    Moves,
     Passes,
     Returns,
     Says,
@@ -48,7 +51,7 @@ from handlers.whatsapp.emulator.content import (
 )
 from handlers.whatsapp.emulator.world import Message
 from tests.whole.conftest import Whole, whole_server
-from tests.whole.people import until
+from tests.whole.people import phone, until
 
 CONVERSATIONS = Path(__file__).parent.parent / "conversations"
 ZONE = ZoneInfo("America/Santiago")
@@ -97,6 +100,7 @@ class Live:
     def __init__(self, whole: Whole) -> None:
         self.whole = whole
         self.person = 1
+        self.moved = 0
         self.read = 0
         """How many of the bot's messages to this person the script has met."""
 
@@ -117,6 +121,18 @@ class Live:
 
     async def follow(self, what: object) -> None:
         match what:
+            case Says(kind="edit", text=text):
+                await self.act({"type": "edit", "message": self.wrote(), "body": text})
+            case Says(kind="revoke"):
+                await self.act({"type": "revoke", "message": self.wrote()})
+            case Moves():
+                await self.nothing_more()
+                self.moved += 1
+                await self.whole.people.become(self.person, {"wa_id": phone(900 + self.moved)})
+                await self.whole.emulator.settled()
+            case Desk(who=who, text=text) if who in PHONE:
+                await self.nothing_more()
+                await self.act({"type": "owner", "body": text})
             case Says(kind="text", text=text):
                 await self.nothing_more()
                 await self.act({"type": "text", "body": text})
@@ -170,13 +186,24 @@ class Live:
         return all(kind.waiting == kind.leased == 0 for kind in depths.kinds.values())
 
     def said(self) -> list[Said]:
-        shown = (message.content for message in self.bubbles() if message.outbound)
+        shown = (
+            message.content
+            for message in self.bubbles()
+            if message.outbound and not message.by_hand
+        )
         return [content for content in shown if isinstance(content, Said)]
 
     def bubbles(self) -> list[Message]:
         person = self.whole.people.id_of(self.person)
         world = self.whole.emulator.world
         return [] if person is None else list(world.messages(NUMBER.id, person))
+
+    def wrote(self) -> str:
+        """The person's latest words."""
+        own = (
+            m.wamid for m in reversed(self.bubbles()) if not m.outbound and m.changed != "revoked"
+        )
+        return next(own)
 
     def tap(self, title: str) -> dict[str, object]:
         for message in reversed(self.bubbles()):

@@ -10,7 +10,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.message_fares TO :app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.templates, smarterbot.channel_health, smarterbot.alerts TO :app;
 -- A ledger and a drawer: what was put in stays.
-GRANT SELECT, INSERT ON smarterbot.consents TO :app;
+GRANT SELECT, INSERT ON smarterbot.consents, smarterbot.proofs_voided TO :app;
 GRANT INSERT ON smarterbot.journal_rejects TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.directory_tenants(), smarterbot.directory_channels() TO :app;
 GRANT EXECUTE ON FUNCTION

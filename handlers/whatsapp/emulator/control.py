@@ -13,6 +13,12 @@
              location {latitude, longitude,
              name?, address?, quotes?} · contacts {name, phone} · reaction {message, emoji} · unsupported {kind?} ·
              share_phone {message} (answers a request for it) · fill {message, values} (a form, of a message or a
+             template: values is a JSON object) · edit {message, body} · revoke {message} (within WhatsApp's times;
+             of the person's own messages, or of those written by hand) · owner {kind: text|image|voice, body?}
+             (somebody of the business answers from their phone) · offers {wanted} (WhatsApp's setting for offers
+             of this business; answers the chat)
+    POST /api/people/{person}               what becomes of a person -> person; one of {wa_id} (another number, and so
+             other BSUIDs), {renew_id: true} (other BSUIDs), {new_device: true}, and freely {username, hides_phone}
              template: values is a JSON object)
     POST /api/chats/{number}/{person}/form   {message}: the person opens the form of a message -> `form_client.Shown`;
              {known: false} for a form that was not uploaded here: only `fill` answers it
@@ -45,7 +51,7 @@ Errors are {error} with 400 (it cannot be done) or 409 (the time cannot be moved
 import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -140,12 +146,44 @@ class Fill(Struct, frozen=True, tag="fill"):
     values: dict[str, object]
 
 
+class Edit(Struct, frozen=True, tag="edit"):
+    message: str
+    body: str
+
+
+class Revoke(Struct, frozen=True, tag="revoke"):
+    message: str
+
+
+class Owner(Struct, frozen=True, tag="owner"):
+    body: str = ""
+    kind: Literal["text", "image", "voice"] = "text"
+
+
+class Offers(Struct, frozen=True, tag="offers"):
+    wanted: bool
+
+
+class Become(Struct, frozen=True, forbid_unknown_fields=True):
+    wa_id: str = ""
+    renew_id: bool = False
+    new_device: bool = False
+    username: str | None = None
+    hides_phone: bool | None = None
+
+
+ByHand = Text | Picture | Voice
+
 Act = (
     Write
     | Tap
     | Locate
     | SharePhone
     | Fill
+    | Edit
+    | Revoke
+    | Owner
+    | Offers
     | Medium
     | Picture
     | Voice
@@ -179,6 +217,7 @@ class Shift(Struct, frozen=True):
 
 
 _NEW_PERSON: Final[Decoder[NewPerson]] = Decoder(NewPerson)
+_BECOME: Final[Decoder[Become]] = Decoder(Become)
 _ACT: Final[Decoder[Act]] = Decoder(Act)
 _OPEN: Final[Decoder[OpenForm]] = Decoder(OpenForm)
 _SUBMIT: Final[Decoder[SubmitForm]] = Decoder(SubmitForm)
@@ -264,6 +303,7 @@ class Control:
         return [
             web.get("/api/state", self._state),
             web.post("/api/people", _refusing(self._add_person)),
+            web.post("/api/people/{person}", _refusing(self._become)),
             web.get("/api/chats", self._chats),
             web.get(chat, _refusing(self._chat)),
             web.post(chat + "/messages", _refusing(self._act)),
@@ -322,6 +362,23 @@ class Control:
         self._feed.tell(PersonAdded(person))
         return _json(person, HTTPStatus.CREATED)
 
+    async def _become(self, request: web.Request) -> web.Response:
+        asked = await _body(request, _BECOME)
+        id = PersonId(request.match_info["person"])
+        if sum((bool(asked.wa_id), asked.renew_id, asked.new_device)) > 1:
+            raise WorldError("one thing after the other")
+        if asked.wa_id:
+            self._phones.move(id, "number", wa_id=asked.wa_id)
+        elif asked.renew_id:
+            self._phones.move(id, "user_id")
+        elif asked.new_device:
+            self._phones.move(id, "identity")
+        person = self._world.change_person(
+            id, username=asked.username, hides_phone=asked.hides_phone
+        )
+        self._feed.tell(PersonAdded(person))
+        return _json(person)
+
     async def _chats(self, request: web.Request) -> web.Response:
         return _json(self._listed())
 
@@ -356,6 +413,23 @@ class Control:
                     raise WorldError("no such message in this chat")
                 said = self._answer(asked, act)
                 message = self._phones.write(number, person, said, quotes=asked.wamid)
+            case Edit() | Revoke():
+                asked = self._world.message(act.message)
+                if asked is None or (asked.number, asked.person) != (number, person):
+                    raise WorldError("no such message in this chat")
+                body = act.body if isinstance(act, Edit) else None
+                message = self._phones.correct(act.message, body)
+            case Owner(body=body, kind=kind):
+                kinds: dict[str, ByHand] = {
+                    "text": Text(body),
+                    "image": Picture(body),
+                    "voice": Voice(),
+                }
+                by_hand = kinds[kind]
+                message = self._phones.write_by_hand(number, person, by_hand)
+            case Offers(wanted=wanted):
+                self._phones.prefer(number, person, wants_offers=wanted)
+                return _json(self._world.summary(number, person))
             case _:
                 message = self._phones.write(number, person, act)
         return _json(message, HTTPStatus.CREATED)

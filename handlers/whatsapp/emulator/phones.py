@@ -8,11 +8,19 @@ from msgspec.structs import replace
 
 from handlers.ports import Clock
 from handlers.whatsapp.emulator import updates
-from handlers.whatsapp.emulator.content import Heard, Medium, Picture, Reaction, Sticker, Voice
+from handlers.whatsapp.emulator.content import (
+    Heard,
+    Medium,
+    Picture,
+    Reaction,
+    Sticker,
+    Text,
+    Voice,
+)
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.feed import Changed, ChatChanged, Feed
 from handlers.whatsapp.emulator.media import Media, StoredMedium
-from handlers.whatsapp.emulator.updates import Update
+from handlers.whatsapp.emulator.updates import MoveKind, Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
 from handlers.whatsapp.emulator.webhooks import Webhooks
 from handlers.whatsapp.emulator.witness import Witness
@@ -20,6 +28,7 @@ from handlers.whatsapp.emulator.world import (
     Accepted,
     Message,
     NumberId,
+    Person,
     PersonId,
     Status,
     World,
@@ -94,6 +103,95 @@ class Phones:
         _ = self._webhooks.put(update)  # its future is for those who have to wait
         return message
 
+    def correct(self, wamid: str, body: str | None) -> Message:
+        """A message is changed, or taken back, by whoever wrote it.
+
+        Raises:
+            WorldError: it cannot be.
+        """
+        now_ms = self._clock.now_ms()
+        message = self._world.correct(wamid, body, now_ms=now_ms)
+        self.tell(message)
+        medium = None
+        if isinstance(message.content, Picture):
+            medium = self._media.find(message.content.media, now_ms=now_ms)
+        self._post(
+            updates.corrected(
+                message,
+                wamid=self._world.next_wamid(),
+                number=self._world.numbers[message.number],
+                person=self._world.people[message.person],
+                now_ms=now_ms,
+                medium=medium,
+            )
+        )
+        return message
+
+    def write_by_hand(
+        self, number: NumberId, person: PersonId, content: Text | Picture | Voice
+    ) -> Message:
+        """Somebody of the business answers from their phone; the bot hears an echo.
+
+        Raises:
+            WorldError: no such number or person.
+        """
+        if number not in self._world.numbers:
+            raise WorldError("no such number")
+        shown, medium = self._with_file(number, content)
+        assert isinstance(shown, Text | Picture | Voice)
+        message = self._world.by_hand(number, person, shown, now_ms=self._clock.now_ms())
+        self.tell(message)
+        self._post(
+            updates.echo(
+                message,
+                number=self._world.numbers[number],
+                person=self._world.people[person],
+                medium=medium,
+            )
+        )
+        return message
+
+    def prefer(self, number: NumberId, person: PersonId, *, wants_offers: bool) -> None:
+        """The person stops offers, or lets them come again, in WhatsApp's settings."""
+        if number not in self._world.numbers or person not in self._world.people:
+            raise WorldError("no such number or person")
+        self._post(
+            updates.preference(
+                wants_offers=wants_offers,
+                wamid=self._world.next_wamid(),
+                number=self._world.numbers[number],
+                person=self._world.people[person],
+                now_ms=self._clock.now_ms(),
+            )
+        )
+
+    def move(self, person: PersonId, kind: MoveKind, *, wa_id: str = "") -> Person:
+        """The person has another number, another BSUID, or another device: whoever they chatted with hears of it.
+
+        Raises:
+            WorldError: no such person, or the phone is taken.
+        """
+        old = self._world.people.get(person)
+        new = self._world.change_person(
+            person, wa_id=wa_id if kind == "number" else None, renew_id=kind == "user_id"
+        )
+        assert old is not None, "changing a person that is not there is refused"
+        for number in self._world.numbers_of(person):
+            self._post(
+                updates.moved(
+                    kind,
+                    old,
+                    new,
+                    wamid=self._world.next_wamid(),
+                    number=number,
+                    now_ms=self._clock.now_ms(),
+                )
+            )
+        return new
+
+    def _post(self, update: Update) -> None:
+        _ = self._webhooks.put(update)  # its future is for those who have to wait
+
     def _with_file(self, number: NumberId, content: Heard) -> tuple[Heard, StoredMedium | None]:
         """The content and the file that it shows; what was given none gets a sample."""
         now_ms = self._clock.now_ms()
@@ -117,7 +215,7 @@ class Phones:
 
     def taken(self, update: Update) -> None:
         """The bot took a webhook: a person's message has arrived."""
-        if not update.is_status:
+        if not update.is_status and update.field == "messages":
             self._mark(update.wamid, "delivered")
 
     def receive(self, accepted: Accepted) -> None:

@@ -6,7 +6,7 @@ Source: Cloud API, "messages webhook reference", "Business-scoped user IDs".
 import base64
 import hashlib
 from collections.abc import Container, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -46,6 +46,9 @@ PRICED_AT: Final[frozenset[Status]] = frozenset(("sent", "delivered"))
 PRICED_LATE: Final[frozenset[Status]] = frozenset(("sent", "read"))
 
 
+Field = Literal["messages", "smb_message_echoes", "user_preferences"]
+
+
 class Update(Struct, frozen=True, kw_only=True):
     """One message or one status, on its way to the bot."""
 
@@ -56,6 +59,7 @@ class Update(Struct, frozen=True, kw_only=True):
     item: JSON
     contact: JSON | None
     """None where Meta leaves `contacts` out."""
+    field: Field = "messages"
 
 
 def heard(
@@ -78,6 +82,120 @@ def heard(
         is_status=False,
         item=item,
         contact=_contact(person, number, names=True),
+    )
+
+
+def corrected(
+    message: Message,
+    *,
+    wamid: str,
+    number: Number,
+    person: Person,
+    now_ms: int,
+    medium: StoredMedium | None = None,
+) -> Update:
+    """A message was changed, or taken back, by whoever wrote it."""
+    if message.changed == "revoked":
+        what: JSON = {"type": "revoke", "revoke": {"original_message_id": message.wamid}}
+    else:
+        now = _body(message, medium)
+        what = {"type": "edit", "edit": {"original_message_id": message.wamid, "message": now}}
+    item: JSON = {"id": wamid, "timestamp": _seconds(now_ms), **what}
+    if message.by_hand:
+        item |= _from_the_firm(number, person)
+        return _update(item, number, person, field="smb_message_echoes", contact=None)
+    if person.visible_wa_id:
+        item["from"] = person.visible_wa_id
+    item["from_user_id"] = person.bsuid(number.portfolio_id)
+    return _update(item, number, person, contact=_contact(person, number, names=True))
+
+
+def echo(
+    message: Message, *, number: Number, person: Person, medium: StoredMedium | None = None
+) -> Update:
+    """Somebody of the business wrote from the WhatsApp Business app."""
+    item: JSON = {
+        "id": message.wamid,
+        "timestamp": _seconds(message.at_ms),
+        **_body(message, medium),
+    }
+    item |= _from_the_firm(number, person)
+    return _update(item, number, person, field="smb_message_echoes", contact=None)
+
+
+def preference(
+    *, wants_offers: bool, wamid: str, number: Number, person: Person, now_ms: int
+) -> Update:
+    """The person stops the offers of this business in WhatsApp's settings, or lets them come again."""
+    item: JSON = {
+        "user_id": person.bsuid(number.portfolio_id),
+        "detail": "User requested to resume marketing messages"
+        if wants_offers
+        else "User requested to stop marketing messages",
+        "category": "marketing_messages",
+        "value": "resume" if wants_offers else "stop",
+        "timestamp": now_ms // 1000,
+    }
+    if person.visible_wa_id:
+        item["wa_id"] = person.visible_wa_id
+    update = _update(
+        item,
+        number,
+        person,
+        field="user_preferences",
+        contact=_contact(person, number, names=True),
+    )
+    return msgspec.structs.replace(update, wamid=wamid)
+
+
+MoveKind = Literal["number", "user_id", "identity"]
+
+
+def moved(
+    kind: MoveKind, old: Person, new: Person, *, wamid: str, number: Number, now_ms: int
+) -> Update:
+    """A person has another number, another BSUID, or another device."""
+    portfolio = number.portfolio_id
+    item: JSON = {"id": wamid, "timestamp": _seconds(now_ms), "type": "system"}
+    ids: JSON = {"user_id": new.bsuid(portfolio), "previous_user_id": old.bsuid(portfolio)}
+    system: JSON
+    if kind == "number":
+        item["from_user_id"] = old.bsuid(portfolio)
+        system = {"type": "user_changed_number", "body": "…", **ids}
+        if old.visible_wa_id:
+            item["from"] = old.wa_id
+            system["wa_id"] = new.wa_id
+    elif kind == "user_id":
+        # Meta: neither the phone nor the old id stands in its usual place.
+        system = {"type": "user_changed_user_id", "body": "…", **ids}
+    else:
+        item["from_user_id"] = new.bsuid(portfolio)
+        system = {"type": "customer_identity_changed", "body": "…", "identity": wamid[-12:]}
+        if new.visible_wa_id:
+            item["from"] = system["customer"] = new.wa_id
+    return _update({**item, "system": system}, number, new, contact=None)
+
+
+def _from_the_firm(number: Number, person: Person) -> JSON:
+    to = {"to": person.visible_wa_id} if person.visible_wa_id else {}
+    return {
+        "from": _digits(number.display_phone),
+        **to,
+        "to_user_id": person.bsuid(number.portfolio_id),
+    }
+
+
+def _update(
+    item: JSON, number: Number, person: Person, *, contact: JSON | None, field: Field = "messages"
+) -> Update:
+    return Update(
+        number=number.id,
+        person=person.id,
+        wamid=str(item.get("id", "")),
+        is_status=False,
+        item=item,
+        contact=contact,
+        field=field,
     )
 
 
@@ -137,27 +255,28 @@ def envelope(number: Number, updates: Sequence[Update]) -> bytes:
     status of such a batch is a change of its own.
     """
     assert 0 < len(updates) <= UPDATES_MAX
-    messages = [update for update in updates if not update.is_status]
-    values: list[JSON] = []
-    if messages:
-        contacts = {update.person: update.contact for update in reversed(messages)}
-        values.append(
-            {"contacts": list(contacts.values()), "messages": [update.item for update in messages]}
-        )
+    values: list[tuple[Field, JSON]] = []
+    for field, items in _ITEMS.items():
+        told = [update for update in updates if not update.is_status and update.field == field]
+        if told:
+            named = {update.person: update.contact for update in reversed(told)}
+            contacts = [contact for contact in named.values() if contact is not None]
+            value: JSON = {"contacts": contacts} if contacts else {}
+            values.append((field, {**value, items: [update.item for update in told]}))
     for update in updates:
         if update.is_status:
             contact = {} if update.contact is None else {"contacts": [update.contact]}
-            values.append({**contact, "statuses": [update.item]})
+            values.append(("messages", {**contact, "statuses": [update.item]}))
     metadata = {
         "display_phone_number": _digits(number.display_phone),
         "phone_number_id": number.id,
     }
     changes = [
         {
-            "field": "messages",
+            "field": field,
             "value": {"messaging_product": "whatsapp", "metadata": metadata, **value},
         }
-        for value in values
+        for field, value in values
     ]
     body = {
         "object": "whatsapp_business_account",
@@ -258,6 +377,12 @@ def _seconds(ms: int) -> str:
 def _digits(phone: str) -> str:
     return "".join(filter(str.isdigit, phone))
 
+
+_ITEMS: Final[dict[Field, str]] = {
+    "messages": "messages",
+    "smb_message_echoes": "message_echoes",
+    "user_preferences": "user_preferences",
+}
 
 _REFERRAL: Final = {
     "source_url": "https://fb.me/emulator",

@@ -18,7 +18,17 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from handlers.whatsapp.emulator.content import Content, Heard, Notice, Reaction, Said, words_of
+from handlers.whatsapp.emulator.content import (
+    Content,
+    Heard,
+    Notice,
+    Picture,
+    Reaction,
+    Said,
+    Text,
+    Voice,
+    words_of,
+)
 from handlers.whatsapp.emulator.errors import GraphError
 from handlers.whatsapp.emulator.templates import Template
 
@@ -34,6 +44,9 @@ PAIR_GAP_MS: Final = 6_000  # Meta: one message per 6 s to the same person ...
 PAIR_BURST: Final = 45  # ... and up to 45 borrowed from the future; error 131056
 SERVICE_FREE_PER_MONTH: Final = 1_000  # Meta: service messages of each number, since ...
 SERVICE_BILLED_FROM_MS: Final = 1_790_812_800_000  # ... 2026-10-01T00:00Z
+
+EDIT_MS: Final = 15 * 60_000  # WhatsApp: how long after it was sent a message may be changed ...
+REVOKE_MS: Final = 48 * 3_600_000  # ... and taken back, for everybody
 
 PEOPLE_MAX: Final = 20_000
 
@@ -86,12 +99,15 @@ class Person(Struct, frozen=True, kw_only=True):
     username: str = ""
     hides_phone: bool = False
     """Whether a business is only told the BSUID."""
+    renewed: int = 0
+    """How often their BSUID became another with the same phone."""
     on_whatsapp: bool = True
     """False for a phone that a business wrote to and that nobody has."""
 
     def bsuid(self, portfolio: str) -> str:
         """The business-scoped user id, the same after a restart."""
-        digest = hashlib.sha256(f"{portfolio}/{self.id}/{self.wa_id}".encode()).digest()
+        again = f"/{self.renewed}" if self.renewed else ""
+        digest = hashlib.sha256(f"{portfolio}/{self.id}/{self.wa_id}{again}".encode()).digest()
         return f"CL.{int.from_bytes(digest[:8]) % 10**17:017d}"
 
     @property
@@ -145,6 +161,9 @@ class Message(Struct, frozen=True, kw_only=True):
     """Whether the person came by an advertisement."""
     emoji: str = ""
     """The other side's reaction to it."""
+    by_hand: bool = False
+    """Written by somebody of the business on their phone, not by the bot."""
+    changed: Literal["", "edited", "revoked"] = ""
 
     @property
     def status(self) -> Status | None:
@@ -341,6 +360,49 @@ class World:
             self._by_bsuid[number.portfolio_id, person.bsuid(number.portfolio_id)] = person.id
         return person
 
+    def change_person(
+        self,
+        id: PersonId,
+        *,
+        wa_id: str | None = None,
+        renew_id: bool = False,
+        username: str | None = None,
+        hides_phone: bool | None = None,
+    ) -> Person:
+        """Another number (and with it other BSUIDs), other BSUIDs alone, another username. What was theirs is free.
+
+        Raises:
+            WorldError: no such person, or the phone is taken.
+        """
+        old = self.people.get(id)
+        if old is None:
+            raise WorldError("no such person")
+        if wa_id is not None and (not wa_id.isdecimal() or wa_id in self._by_phone):
+            raise WorldError("that phone is taken, or none")
+        person = msgspec.structs.replace(
+            old,
+            wa_id=old.wa_id if wa_id is None else wa_id,
+            renewed=old.renewed + renew_id,
+            username=old.username if username is None else username,
+            hides_phone=old.hides_phone if hides_phone is None else hides_phone,
+        )
+        self.people[id] = person
+        if old.wa_id != person.wa_id:
+            self._by_phone.pop(old.wa_id, None)
+            self._by_phone[person.wa_id] = id
+        if old.wa_id != person.wa_id or renew_id:
+            for (_, other), chat in self._chats.items():
+                if other == id:
+                    chat.last_in_ms = 0  # nobody has written from there yet
+        for number in self.numbers.values():
+            self._by_bsuid.pop((number.portfolio_id, old.bsuid(number.portfolio_id)), None)
+            self._by_bsuid[number.portfolio_id, person.bsuid(number.portfolio_id)] = id
+        return person
+
+    def numbers_of(self, person: PersonId) -> tuple[Number, ...]:
+        """The business numbers that this person has a chat with."""
+        return tuple(self.numbers[number] for number, other in self._chats if other == person)
+
     # -------------------------------------------------------------- a person acts
 
     def hear(
@@ -385,6 +447,59 @@ class World:
             if ad:
                 chat.ad_ms = now_ms
         return message
+
+    def correct(self, wamid: str, body: str | None, *, now_ms: int) -> Message:
+        """A message is changed by whoever wrote it, or taken back (`body` is None).
+
+        Raises:
+            WorldError: there is none, it is too old, or it has no words to change.
+        """
+        message = self._messages.get(wamid)
+        by_person = message is not None and not message.outbound
+        if message is None or not (by_person or message.by_hand) or message.changed == "revoked":
+            raise WorldError("no such message of theirs")
+        if now_ms - message.at_ms > (REVOKE_MS if body is None else EDIT_MS):
+            raise WorldError("that message is too old")
+        if body is None:
+            return self._replace(message, content=Text(""), changed="revoked")
+        match message.content:
+            case Text():
+                return self._replace(message, content=Text(body), changed="edited")
+            case Picture():
+                changed = msgspec.structs.replace(message.content, caption=body)
+                return self._replace(message, content=changed, changed="edited")
+            case _:
+                raise WorldError("that message has no words")
+
+    def by_hand(
+        self, number: NumberId, person: PersonId, content: Text | Picture | Voice, *, now_ms: int
+    ) -> Message:
+        """Somebody of the business writes from their phone.
+
+        Raises:
+            WorldError: no such number or person.
+        """
+        chat = self._chat(number, person)
+        chat.unread += not self.watches(number, person)
+        return self._keep(
+            Message(
+                wamid=self._wamid(),
+                seq=self._seq,
+                number=number,
+                person=person,
+                outbound=True,
+                at_ms=now_ms,
+                content=content,
+                marks=(Mark("delivered", now_ms),),
+                by_hand=True,
+            ),
+            chat,
+            counts=False,
+        )
+
+    def next_wamid(self) -> str:
+        """An id for a webhook that is no message of a chat."""
+        return self._wamid()
 
     def watch(self, number: NumberId, person: PersonId, *, watching: bool) -> tuple[Message, ...]:
         """The person opens or leaves the chat; answers what they read by opening it."""
@@ -693,11 +808,14 @@ class World:
             f"{self._salt}/{self._seq:012d}".encode()
         ).decode().rstrip("=")
 
-    def _keep(self, message: Message, chat: _Chat) -> Message:
+    def _keep(self, message: Message, chat: _Chat, *, counts: bool = True) -> Message:
+        """`counts`: whether the ledger tells of it, which is of what the bot hears and says."""
         self._messages[message.wamid] = message
         chat.bubbles.append(message.wamid)
         if len(chat.bubbles) > self._memory.bubbles_max:
             del self._messages[chat.bubbles.popleft()]
+        if not counts:
+            return message
         self._ledger.append(message)
         if len(self._ledger) > self._memory.ledger_max:
             self._ledger.popleft()

@@ -17,7 +17,7 @@ from bot.people.addresses import Addresses
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.serve import WhatsAppSender
 from tests.bot.engine.errand import errand_book
-from tests.bot.engine.outside import Directory, Meta, NoCare, Outside, Works
+from tests.bot.engine.outside import NUMBER, Directory, Meta, NoCare, Outside, Works
 from tests.bot.engine.still import Gate
 from tests.bot.engine.store import SHARDS
 from tests.handlers.whatsapp.doubles import TICKETS, Counts, NoUploads, Purse
@@ -88,4 +88,5 @@ class Process:
             room=lambda: room("conv"),
             take=take,
             on_refused_statuses=on_refused_statuses,
+            channels_of=lambda _tenant: (NUMBER,),
         )

@@ -27,7 +27,10 @@ from flows.values.rut import Rut
 from handlers.events import Sender
 from handlers.journal import (
     ConsentChange,
+    Correction,
     HandoffRecord,
+    JoinedRecord,
+    MovedRecord,
     Record,
     RefusedRecord,
     Said,
@@ -606,3 +609,113 @@ async def test_a_store_that_is_away_is_told_as_such(clean_valkey: str, firms: Da
 
     with pytest.raises(StoreLostError):
         await Journal(Lanes(wire, shards=SHARDS, clock=Clock()), firms).drain_once()
+
+
+# ------------------------------------------------------------------ what people change afterwards
+
+
+def corrects(text: str | None, *, turn: int, at: int) -> TurnRecord:
+    told = Correction(about=Wamid("wamid.in1"), at=at, text=text)
+    return replace(
+        TURN, turn=turn, heard=(), said=(), consents=(), handoff=None, corrections=(told,)
+    )
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one-batch", "one-by-one"])
+async def test_a_message_says_what_it_said_last(
+    journal: Journal, wire: Wire, eyes: Eyes, *, together: bool
+) -> None:
+    later = corrects("torta", turn=2, at=AT_S + 20)
+    earlier = corrects("queque", turn=3, at=AT_S + 10)
+    for record in (TURN, later, earlier):
+        await write(wire, record)
+        if not together:
+            await journal.drain_once()
+    await journal.drain_once()
+
+    [(content,)] = await eyes.rows(
+        "SELECT content::text FROM smarterbot.messages WHERE direction = 'in'"
+    )
+    heard = msgspec.json.decode(str(content), type=Heard)
+    assert (heard.text, heard.changed) == ("torta", "edited")
+
+
+async def test_a_message_that_was_taken_back_says_nothing_whatever_comes_later(
+    journal: Journal, wire: Wire, eyes: Eyes
+) -> None:
+    for record in (
+        TURN,
+        corrects(None, turn=2, at=AT_S + 10),
+        corrects("torta", turn=3, at=AT_S + 20),
+    ):
+        await write(wire, record)
+    await journal.drain_once()
+
+    [(content,)] = await eyes.rows(
+        "SELECT content::text FROM smarterbot.messages WHERE direction = 'in'"
+    )
+    heard = msgspec.json.decode(str(content), type=Heard)
+    assert (heard.id, heard.text, heard.changed) == ("wamid.in1", "", "revoked")
+
+
+async def test_what_was_said_is_not_changed_by_a_correction(
+    journal: Journal, wire: Wire, eyes: Eyes
+) -> None:
+    of_ours = replace(
+        corrects(None, turn=2, at=AT_S + 10),
+        corrections=(Correction(about=SENT.wamid, at=AT_S + 10),),
+    )
+    for record in (TURN, SENT, of_ours):
+        await write(wire, record)
+    await journal.drain_once()
+
+    [(content,)] = await eyes.rows(
+        "SELECT content::text FROM smarterbot.messages WHERE direction = 'out'"
+    )
+    assert "¡Hola!" in str(content)
+
+
+async def test_what_the_owner_wrote_by_hand_is_an_outgoing_message(
+    journal: Journal, wire: Wire, eyes: Eyes
+) -> None:
+    by_hand = Heard(id=Wamid("wamid.echo"), at=AT_S, kind="text", text="Hola, soy Sol")
+    await write(wire, replace(TURN, heard=(), said=(), by_hand=(by_hand,)))
+    await journal.drain_once()
+
+    rows = await eyes.rows("SELECT direction, kind, wamid FROM smarterbot.messages")
+    assert rows == [("out", "text", "wamid.echo")]
+
+
+async def test_who_left_has_no_address_and_what_they_proved_is_void(
+    journal: Journal, wire: Wire, eyes: Eyes
+) -> None:
+    moved = MovedRecord(
+        tenant=TENANT,
+        contact=CONTACT,
+        conversation=CONVERSATION,
+        at=AT_S * 1000,
+        why="number",
+        closed=True,
+    )
+    for record in (TURN, moved, moved):
+        await write(wire, record)
+    await journal.drain_once()
+    await write(wire, moved)
+    await journal.drain_once()
+
+    assert await eyes.rows("SELECT state FROM smarterbot.conversations") == [("",)]
+    ended = await eyes.rows("SELECT valid_to >= valid_from FROM smarterbot.contact_addresses")
+    assert ended == [(True,), (True,)]
+    assert await eyes.rows("SELECT at, why FROM smarterbot.proofs_voided") == [(AT, "number")]
+
+
+async def test_two_contacts_that_proved_to_be_one_are_kept_and_linked(
+    journal: Journal, wire: Wire, eyes: Eyes
+) -> None:
+    joined = JoinedRecord(tenant=TENANT, contact=CONTACT, into=OTHER_CONTACT, at=AT_S * 1000)
+    for record in (TURN, joined, joined):
+        await write(wire, record)
+    await journal.drain_once()
+
+    rows = await eyes.rows("SELECT joined_into::text, joined_at FROM smarterbot.contacts")
+    assert rows == [(OTHER_CONTACT, AT)]

@@ -535,7 +535,7 @@ def test_no_other_code_is_remembered(code: int) -> None:
         "turn"
     }
     expected = {
-        Mark.NO_OFFERS: {"marketing"},
+        Mark.NO_OFFERS: {"marketing", "declined"},
         Mark.OFFERS_TOMORROW: {"offers_from"},
         Mark.OFFERS_ASKED_FOR: {"offers_from"},
         Mark.UNREACHABLE: {"unreachable_until"},

@@ -14,9 +14,10 @@ from bot.engine.journal import Journal
 from bot.engine.recall import DOWN_REST_MS, REST_MS, TRIES_MAX, Recaller
 from bot.engine.standings import Standings
 from bot.lanes import Lanes, Taken, Wire
+from bot.people.addresses import conversation_of
 from bot.store.database import Database
 from flows.dialog.content import Template, Text
-from flows.values.ids import ItemId, Wamid
+from flows.values.ids import ContactId, ConversationId, ItemId, Wamid
 from flows.window import Terms, Window
 from handlers.actions import Recall, Say
 from handlers.events import Refused
@@ -234,18 +235,44 @@ async def test_a_body_that_cannot_be_read_is_a_dead_letter(recaller: Recaller) -
 # ------------------------------------------------------------------ how things stand
 
 
+async def leave(lanes: Lanes, conversation: ConversationId, rest: Conversation) -> None:
+    """A turn commits this state."""
+    shard = lanes.shard(conversation)
+    taken = await lanes.put(shard, f"conv/{conversation}", b"{}", take=True)
+    assert isinstance(taken, Taken)
+    await lanes.commit(taken, consumed=1, state=encode(rest))
+
+
 async def test_how_things_stand_is_what_the_last_commit_left(lanes: Lanes) -> None:
     rest = Conversation(
         TENANT, CHANNEL, CONTACT, last_in=1_000, agreed=True, stopped=True, free_until=5
     )
     standings = Standings(lanes)
     before = await standings.standing(CONVERSATION)
-    taken = await lanes.put(lanes.shard(CONVERSATION), f"conv/{CONVERSATION}", b"{}", take=True)
-    assert isinstance(taken, Taken)
-    await lanes.commit(taken, consumed=1, state=encode(rest))
+    await leave(lanes, CONVERSATION, rest)
 
     after = await standings.standing(CONVERSATION)
 
     assert before == NOBODY
     assert after.window == Window(last_in=1_000_000, free_until=5)
     assert after.terms == Terms(answers=False, opted_out=True, opted_in=True)
+
+
+async def test_nothing_opens_the_way_to_somebody_who_left(lanes: Lanes) -> None:
+    rest = Conversation(TENANT, CHANNEL, CONTACT, last_in=1_000, agreed=True, left=True)
+    await leave(lanes, CONVERSATION, rest)
+
+    assert await Standings(lanes).standing(CONVERSATION) == NOBODY
+
+
+async def test_of_somebody_who_was_joined_the_other_contact_tells(lanes: Lanes) -> None:
+    into = ContactId("aaaaaaaa-0000-4000-8000-000000000002")
+    other = Conversation(TENANT, CHANNEL, into, last_in=1_000, agreed=True)
+    await leave(lanes, CONVERSATION, Conversation(TENANT, CHANNEL, CONTACT, into=into))
+    before = await Standings(lanes).standing(CONVERSATION)
+    await leave(lanes, conversation_of(CHANNEL, into), other)
+
+    after = await Standings(lanes).standing(CONVERSATION)
+
+    assert before == NOBODY
+    assert (after.window, after.terms.opted_in) == (Window(last_in=1_000_000), True)

@@ -24,6 +24,8 @@ from handlers.events import Answered, Arrived, Event
 from handlers.journal import (
     CampaignRecord,
     HandoffRecord,
+    JoinedRecord,
+    MovedRecord,
     ParkedRecord,
     Record,
     RefusedRecord,
@@ -253,6 +255,8 @@ class Witness:
                 raise AssertionError("nobody asked for a person")
             case CampaignRecord():
                 raise AssertionError("nobody began a campaign")
+            case MovedRecord() | JoinedRecord():
+                raise AssertionError("everybody stays who they are")
             case other:
                 assert_never(other)
 

@@ -766,3 +766,11 @@ async def test_what_was_noted_since_the_clock_was_set_back_stays(
     await taken_with(lanes)
 
     assert await lanes.set_back(3_600_000) == 0
+
+
+async def test_whether_an_event_was_put_is_known_by_its_mark_and_day(lanes: Lanes) -> None:
+    await lanes.put(0, CONV, b"pan", mark="wamid.1", day=7)
+
+    assert await lanes.has_seen(0, "wamid.1", [8, 7])
+    assert not await lanes.has_seen(0, "wamid.1", [8])
+    assert not await lanes.has_seen(0, "wamid.2", [8, 7])

@@ -16,6 +16,8 @@ PEPPER = bytes(range(32))
 PHONE = Sender(wa_id="56961234567")
 BSUID = Sender(bsuid="CL.13491208655302741918")
 BOTH = Sender(wa_id=PHONE.wa_id, bsuid=BSUID.bsuid)
+OTHER = Sender(bsuid="CL.2")
+OTHER_BOTH = Sender(wa_id=PHONE.wa_id, bsuid=OTHER.bsuid)
 SAME_PORTFOLIO = replace(BAKERY_CHANNEL, id=ChannelId("1c9c8b6d-7b4e-4c1f-8d20-3e4f5a6b7c8d"))
 OTHER_PORTFOLIO = replace(SAME_PORTFOLIO, portfolio_id="99")
 
@@ -60,22 +62,97 @@ async def test_two_contacts_that_prove_to_be_one_become_the_bsuid_s(
 ) -> None:
     before = {sender: await contact(wire, sender) for sender in order}
 
-    joined = await contact(wire, BOTH)
+    [joined] = await process(wire).resolve([(BAKERY_CHANNEL, BOTH)])
 
     assert before[PHONE] != before[BSUID]
-    assert joined == before[BSUID]
-    assert await contact(wire, PHONE) == before[BSUID]
+    assert (joined.contact, joined.joins) == (before[BSUID], before[PHONE])
 
 
-async def test_a_phone_that_changed_hands_goes_to_the_new_bsuid(wire: Wire) -> None:
-    old = await contact(wire, BOTH)
-    await contact(wire, Sender(bsuid="CL.2"))
+async def test_the_phone_leads_to_the_old_contact_until_all_that_waited_there_has_gone_over(
+    wire: Wire,
+) -> None:
+    old, new = await contact(wire, PHONE), await contact(wire, BSUID)
+    addresses = process(wire)
+    await addresses.resolve([(BAKERY_CHANNEL, BOTH)])
+    assert await contact(wire, PHONE) == old
 
-    new = await contact(wire, Sender(wa_id=PHONE.wa_id, bsuid="CL.2"))
+    await addresses.settle(BAKERY_CHANNEL, BOTH, new)
 
-    assert new != old
+    [person] = await addresses.resolve([(BAKERY_CHANNEL, BOTH)])
+    assert (person.contact, person.joins) == (new, None)
     assert await contact(wire, PHONE) == new
+
+
+@pytest.mark.parametrize("wrote_before", [True, False], ids=["known", "new"])
+async def test_a_phone_that_changed_hands_is_somebody_else_s(
+    wire: Wire, *, wrote_before: bool
+) -> None:
+    """Numbers are recycled, and nobody need tell us."""
+    old = await contact(wire, BOTH)
+    if wrote_before:
+        await contact(wire, OTHER)
+
+    [person] = await process(wire).resolve([(BAKERY_CHANNEL, OTHER_BOTH)])
+
+    assert person.contact != old
+    assert (person.ousts, person.joins) == (old, None)
     assert await contact(wire, BSUID) == old
+
+
+async def test_a_contact_who_left_is_not_found_under_their_addresses(wire: Wire) -> None:
+    old = await contact(wire, BOTH)
+    addresses = process(wire)
+
+    await addresses.close(BAKERY_CHANNEL, BOTH, old)
+
+    assert await addresses.find(BAKERY_CHANNEL, BOTH) is None
+    [new] = await addresses.resolve([(BAKERY_CHANNEL, OTHER_BOTH)])
+    assert new.contact != old
+    assert new.ousts is None
+
+
+async def test_addresses_that_somebody_else_has_by_now_are_not_closed(wire: Wire) -> None:
+    old, new = await contact(wire, BSUID), await contact(wire, PHONE)
+
+    await process(wire).close(BAKERY_CHANNEL, BOTH, old)
+
+    assert await contact(wire, PHONE) == new
+
+
+async def test_nobody_is_made_up_by_looking(wire: Wire) -> None:
+    assert await process(wire).find(BAKERY_CHANNEL, BOTH) is None
+
+
+async def test_somebody_is_found_by_either_address(wire: Wire) -> None:
+    known = await contact(wire, BOTH)
+
+    found = [await process(wire).find(BAKERY_CHANNEL, sender) for sender in (PHONE, BSUID)]
+
+    assert [person and person.contact for person in found] == [known, known]
+
+
+async def test_a_phone_that_another_bsuid_came_with_does_not_name_the_person(wire: Wire) -> None:
+    await contact(wire, BOTH)
+
+    assert await process(wire).find(BAKERY_CHANNEL, OTHER_BOTH) is None
+
+
+async def test_a_parent_id_does_not_make_somebody_else_of_a_person(wire: Wire) -> None:
+    here = await contact(wire, BOTH)
+
+    by_parent = Sender(wa_id=PHONE.wa_id, bsuid="CL.ENT.7f")
+    [person] = await process(wire).resolve([(BAKERY_CHANNEL, by_parent)])
+
+    assert (person.contact, person.ousts) == (here, None)
+    assert await contact(wire, BOTH) == here
+
+
+async def test_the_same_person_in_another_portfolio_is_the_same_contact(wire: Wire) -> None:
+    here = await contact(wire, BOTH)
+
+    [there] = await process(wire).resolve([(OTHER_PORTFOLIO, OTHER_BOTH)])
+
+    assert there.contact == here
 
 
 async def test_tenants_do_not_share_contacts(wire: Wire) -> None:

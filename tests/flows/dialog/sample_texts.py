@@ -33,6 +33,8 @@ BOT: Final = {
     "bot.stopped": "Listo: no te escribiremos más por iniciativa nuestra.",
     "bot.talk": "Hablar con alguien",
     "bot.trouble": "Tuvimos un problema; te ayuda una persona.",
+    "bot.edited": "Leí tu mensaje antes de que lo cambiaras.",
+    "bot.oversized": "Ese archivo pesa más de 100 MB y no me llega.",
     "bot.unsupported": "Ese tipo de mensaje no me llega. ¿Me lo escribes?",
     "choice.tap": "Para seguir, toca «{{ title }}».",
     "choice.unknown": "No logré entender eso. {{ question }}",

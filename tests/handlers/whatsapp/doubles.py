@@ -11,7 +11,7 @@ from flows.values.ids import ChannelId, ConversationId, FileId, TenantId
 from flows.window import Category
 from handlers.care import Change
 from handlers.journal import StatusSeen
-from handlers.ports import NOBODY, Arrival, Channel, Standing, StoreDownError, Template
+from handlers.ports import NOBODY, Arrival, Channel, Happening, Standing, StoreDownError, Template
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
@@ -92,6 +92,7 @@ class Ear:
     def __init__(self) -> None:
         self.messages: dict[str, Arrival] = {}
         self.statuses: dict[tuple[str, str], StatusSeen] = {}
+        self.happenings: list[Happening] = []
         self.calls = 0
         self.down = False
         self.answers = asyncio.Event()
@@ -103,7 +104,12 @@ class Ear:
     def turned_away(self) -> None:
         self.away += 1
 
-    async def hear(self, arrivals: Sequence[Arrival], statuses: Sequence[StatusSeen]) -> None:
+    async def hear(
+        self,
+        arrivals: Sequence[Arrival],
+        statuses: Sequence[StatusSeen],
+        happenings: Sequence[Happening] = (),
+    ) -> None:
         self.calls += 1
         if self.down:
             raise StoreDownError("down")
@@ -114,6 +120,7 @@ class Ear:
             self.messages.setdefault(arrival.heard.id, arrival)
         for status in statuses:
             self.statuses.setdefault((status.wamid, status.status), status)
+        self.happenings += happenings
 
 
 class Carer:

@@ -20,7 +20,11 @@ from tests.handlers.whatsapp.bodies import NUMBER, WABA, change, entry, envelope
 from tests.handlers.whatsapp.doubles import CHANNEL, TENANT, Phonebook
 
 SHAPES = sorted((Path(__file__).parent / "changes").glob("*.json"))
-OF_PEOPLE = {"calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences"}
+OF_PEOPLE = {
+    *("calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences"),
+    *("group_lifecycle_update", "group_participants_update"),
+    *("group_settings_update", "group_status_update"),
+}
 
 
 def strict(text: str) -> Any:

@@ -6,15 +6,15 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from flows.dialog.events import Attachment, Heard, Location
+from flows.dialog.events import Attachment, Heard, Location, Order, SharedCard
 from flows.values.ids import ItemId, Wamid
-from handlers.events import Sender
+from handlers.events import MovedWhy, Sender
 from handlers.whatsapp.codec import (
     FIELDS,
     NOTICES_MAX,
     MalformedError,
+    Move,
     Notice,
-    Parsed,
     Status,
     Webhook,
     parse,
@@ -128,25 +128,33 @@ def names(found: Webhook) -> list[str]:
                     "phones": [{"phone": "+56 9 8765 4321", "wa_id": PHONE}],
                 }
             ],
-            {"kind": "contacts", "phone": PHONE},
+            {
+                "kind": "contacts",
+                "phone": PHONE,
+                "cards": (SharedCard(phones=("+56 9 8765 4321",)),),
+            },
             id="own-phone-on-request",
         ),
         pytest.param(
             "contacts",
             [{"origin": "contact_request", "phones": [{"phone": "+56 9 8765-4321"}]}],
-            {"kind": "contacts", "phone": PHONE},
+            {
+                "kind": "contacts",
+                "phone": PHONE,
+                "cards": (SharedCard(phones=("+56 9 8765-4321",)),),
+            },
             id="own-phone-without-wa_id",
         ),
         pytest.param(
             "contacts",
             [{"origin": "other", "name": {"first_name": "Juan"}, "phones": [{"wa_id": PHONE}]}],
-            {"kind": "contacts"},
+            {"kind": "contacts", "cards": (SharedCard(name="Juan", phones=(PHONE,)),)},
             id="anybody's-card",
         ),
         pytest.param(
             "contacts",
             [{"phones": [{"wa_id": PHONE}]}],
-            {"kind": "contacts"},
+            {"kind": "contacts", "cards": (SharedCard(phones=(PHONE,)),)},
             id="card-without-origin",
         ),
         pytest.param(
@@ -197,7 +205,7 @@ def names(found: Webhook) -> list[str]:
         pytest.param(
             "order",
             {"catalog_id": "1", "text": "para hoy", "product_items": []},
-            {"kind": "order", "text": "para hoy"},
+            {"kind": "order", "text": "para hoy", "order": Order(catalogue="1", items=())},
             id="order",
         ),
         pytest.param(
@@ -224,15 +232,45 @@ def names(found: Webhook) -> list[str]:
         ),
         pytest.param(
             "edit",
-            {"original_message_id": ABOUT, "message": {"type": "text"}},
-            {"kind": "unsupported", "text": "edit", "reply_to": ABOUT},
+            {"original_message_id": ABOUT, "message": {"type": "text", "text": {"body": "chao"}}},
+            {"kind": "edit", "text": "chao", "reply_to": ABOUT},
             id="edit",
+        ),
+        pytest.param(
+            "edit",
+            {"original_message_id": ABOUT, "message": {"text": {"body": "chao"}}},
+            {"kind": "edit", "text": "chao", "reply_to": ABOUT},
+            id="edit-without-its-type",
+        ),
+        pytest.param(
+            "edit",
+            {
+                "original_message_id": ABOUT,
+                "message": {"type": "image", "image": {"caption": "¿y?"}},
+            },
+            {"kind": "edit", "text": "¿y?", "reply_to": ABOUT},
+            id="edit-of-a-caption",
+        ),
+        pytest.param(
+            "edit",
+            {"original_message_id": ABOUT, "message": {"type": "text"}},
+            {"kind": "unsupported", "text": "edit"},
+            id="edit-that-says-nothing",
         ),
         pytest.param(
             "revoke",
             {"original_message_id": ABOUT},
-            {"kind": "unsupported", "text": "revoke", "reply_to": ABOUT},
+            {"kind": "revoke", "reply_to": ABOUT},
             id="revoke",
+        ),
+        pytest.param(
+            "revoke", {}, {"kind": "unsupported", "text": "revoke"}, id="revoke-of-nothing"
+        ),
+        pytest.param(
+            "system",
+            {"type": "something_new", "body": "…"},
+            {"kind": "system", "text": "something_new"},
+            id="system-of-tomorrow",
         ),
         pytest.param(
             "hologram", {}, {"kind": "unsupported", "text": "hologram"}, id="type-of-tomorrow"
@@ -280,7 +318,9 @@ def test_the_origin_of_a_card_may_stand_beside_it(origin: str, phone: str) -> No
 
     found = told(webhook(messages=[message("contacts", body, origin=origin)]))
 
-    assert found == [heard(kind="contacts", phone=phone)]
+    assert found == [
+        heard(kind="contacts", phone=phone, cards=(SharedCard(phones=(f"+{PHONE}",)),))
+    ]
 
 
 def test_an_answer_names_the_message_it_answers() -> None:
@@ -393,35 +433,46 @@ def test_an_address_is_told_by_its_form(
         pytest.param(
             {"from_user_id": "CL.NEW"},
             {"type": "user_changed_number", "user_id": "CL.NEW", "wa_id": "56900000009"},
-            Sender(wa_id=PHONE),
+            ("number", Sender(wa_id=PHONE)),
             id="new-bsuid-is-not-joined-to-the-old-phone",
         ),
         pytest.param(
             {"from": None, "from_user_id": None},
             {"type": "user_changed_user_id", "user_id": "CL.NEW", "previous_user_id": BSUID},
-            Sender(bsuid=BSUID),
+            ("user_id", Sender(bsuid=BSUID)),
             id="known-by-the-previous-id",
         ),
         pytest.param(
             {"from": None, "from_user_id": None},
             {"type": "user_changed_user_id", "user_id": "CL.NEW"},
-            Sender(bsuid="CL.NEW"),
+            None,
             id="only-the-new-id",
         ),
         pytest.param(
             {"from_user_id": None},
             {"type": "customer_changed_number", "wa_id": "56900000009", "customer": PHONE},
-            Sender(wa_id=PHONE),
+            ("number", Sender(wa_id=PHONE)),
             id="legacy",
+        ),
+        pytest.param(
+            {},
+            {"type": "customer_identity_changed", "customer": PHONE, "identity": "n3w="},
+            ("identity", Sender(wa_id=PHONE, bsuid=BSUID)),
+            id="another-device",
         ),
     ],
 )
-def test_a_change_of_address_is_heard_from_the_old_address(
-    over: dict[str, object], system: dict[str, object], expected: Sender
+def test_a_change_of_address_is_told_of_the_old_address(
+    over: dict[str, object], system: dict[str, object], expected: tuple[MovedWhy, Sender] | None
 ) -> None:
     found = parse(webhook(messages=[message("system", system, **over)], contacts=[]))
 
-    assert found.messages == [Parsed(NUMBER, expected, heard(kind="system", text=system["type"]))]
+    assert found.messages == []
+    if expected is None:
+        assert names(found) == ["moved_from_nowhere"]
+    else:
+        why, sender = expected
+        assert found.moves == [Move(NUMBER, Wamid(WAMID), sender, why, WROTE)]
 
 
 # ------------------------------------------------------------------ statuses
@@ -563,7 +614,11 @@ def test_other_fields_are_noted_with_what_happened(field: str) -> None:
     assert found.notices == [Notice(field, waba_id=WABA, event="DISABLED_UPDATE")]
 
 
-OF_PEOPLE = {"calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences"}
+OF_PEOPLE = {
+    *("calls", "history", "smb_app_state_sync", "smb_message_echoes", "user_preferences"),
+    *("group_lifecycle_update", "group_participants_update"),
+    *("group_settings_update", "group_status_update"),
+}
 
 
 @pytest.mark.parametrize("field", sorted(FIELDS - OF_PEOPLE | {"brand_new"}))

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from flows.values.ids import ChannelId, Wamid
 from handlers.journal import StatusSeen
+from handlers.ports import Echo, Move, Preference
 from handlers.whatsapp.webhook import (
     BODY_BYTES_MAX,
     HEARING_BYTES_MAX,
@@ -24,6 +25,7 @@ from handlers.whatsapp.webhook import (
 from tests.bot.lanes.servers import until
 from tests.handlers.whatsapp.bodies import (
     SECRET,
+    WABA,
     change,
     entry,
     envelope,
@@ -42,6 +44,7 @@ from tests.handlers.whatsapp.doubles import (
     Phonebook,
     form_tokens,
 )
+from tests.handlers.whatsapp.test_corpus import CORPUS
 
 VERIFY_TOKEN = "a-verify-token"
 OLD_SECRET = "the-secret-before"
@@ -122,6 +125,41 @@ async def test_a_status_is_told_with_its_tenant(client: Client, ear: Ear) -> Non
             country="CL",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param("echo-text", Echo, id="echo"),
+        pytest.param("message-system-user-changed-number", Move, id="move"),
+        pytest.param("user-preferences-stop", Preference, id="preference"),
+        pytest.param("user-preferences-bsuid-and-account-only", Preference, id="account-only"),
+    ],
+)
+async def test_what_is_no_message_is_kept_before_it_is_acknowledged(
+    client: Client, ear: Ear, name: str, kind: type
+) -> None:
+    body = (CORPUS / f"{name}.json").read_bytes()
+    ear.down = True
+    assert await post(client, body) == 503
+    ear.down = False
+
+    assert await post(client, body) == 200
+
+    [happening] = ear.happenings
+    assert isinstance(happening, kind)
+    assert happening.channel.tenant == TENANT
+
+
+async def test_a_preference_for_an_account_that_nobody_has_is_counted(
+    client: Client, ear: Ear, counts: Counts
+) -> None:
+    body = (CORPUS / "user-preferences-bsuid-and-account-only.json").read_bytes()
+
+    assert await post(client, body.replace(WABA.encode(), b"999")) == 200
+
+    assert ear.happenings == []
+    assert counts.counted["whatsapp_unknown_account", ""] == 1
 
 
 async def test_a_batch_is_heard_at_once(client: Client, ear: Ear) -> None:
@@ -274,6 +312,18 @@ async def test_a_number_that_was_just_added_is_heard(
     assert [arrival.channel.id for arrival in ear.messages.values()] == [NEW]
     assert len(ear.statuses) == 1
     assert counts.counted["whatsapp_unknown_number", ""] == 0
+
+
+async def test_a_preference_for_an_account_that_was_just_added_is_heard(
+    client: Client, ear: Ear, counts: Counts, phonebook: Phonebook
+) -> None:
+    body = (CORPUS / "user-preferences-bsuid-and-account-only.json").read_bytes()
+    phonebook.added.append(structs.replace(phonebook.channels[CHANNEL], id=NEW, waba_id="999"))
+
+    assert await post(client, body.replace(WABA.encode(), b"999")) == 200
+
+    assert [happening.channel.id for happening in ear.happenings] == [NEW]
+    assert counts.counted["whatsapp_unknown_account", ""] == 0
 
 
 async def test_an_unknown_number_is_not_passed_over_while_nobody_can_tell_whether_it_was_added(

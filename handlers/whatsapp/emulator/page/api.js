@@ -18,6 +18,7 @@ export const api = {
   state: () => call("GET", "state"),
   truth: () => call("GET", "truth"),
   addPerson: (person) => call("POST", "people", person),
+  become: (person, change) => call("POST", `people/${encodeURIComponent(person)}`, change),
   chat: (number, person) => call("GET", chat(number, person)),
   /** Put a file on the person's phone; gives its id. */
   async addFile(number, file) {

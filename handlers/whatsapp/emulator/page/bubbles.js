@@ -27,6 +27,7 @@ export function bubble(message, acts) {
         "div",
         { class: `bubble ${isBare(content) ? "bare" : ""}` },
         el("span", { class: "hidden", text: `${message.outbound ? TEXTS.bot_said : TEXTS.you_said}: ` }),
+        message.by_hand ? el("p", { class: "label" }, icon("phone"), el("span", { text: TEXTS.by_hand })) : "",
         quote(message, acts),
         ...parts,
         meta,
@@ -50,6 +51,7 @@ export function refresh(item, message) {
   const meta = item.querySelector(".meta");
   meta.replaceChildren(el("time", { text: time(message.at_ms) }), ticks(message, mark?.status));
   if (message.price) meta.title = TEXTS.priced(TEXTS.prices[message.price.type] ?? message.price.type, TEXTS.categories[message.price.category] ?? message.price.category);
+  if (message.changed) correct(item, message);
   const reaction = item.querySelector(".reaction");
   reaction.textContent = message.emoji;
   if (message.emoji) reaction.setAttribute("aria-label", TEXTS.reacted(message.emoji));
@@ -57,9 +59,19 @@ export function refresh(item, message) {
   fate.textContent = failed ? TEXTS.not_delivered(TEXTS.reasons[mark.code] ?? TEXTS.reason_other, mark.code) : "";
 }
 
+/** What is written now; nothing of what was taken back. */
+function correct(item, message) {
+  const words = item.querySelector(".words");
+  const text = message.content.body ?? message.content.caption ?? "";
+  words?.replaceChildren(...(message.changed === "revoked" ? [el("em", { text: TEXTS.revoked })] : rich(text)));
+  if (message.changed === "revoked") item.querySelector(".photo, .voice, .map, .card, .big-sticker")?.remove();
+  item.querySelector(".meta").prepend(el("span", { class: "changed", text: message.changed === "edited" ? TEXTS.edited : "" }));
+}
+
 /** The first words of a message, for the list of chats and for quotes. */
 export function preview(message) {
   const { content } = message;
+  if (message.changed === "revoked") return TEXTS.revoked;
   switch (content.type) {
     case "text":
     case "buttons":

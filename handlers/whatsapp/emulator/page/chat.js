@@ -2,7 +2,7 @@
 
 import { api, listen } from "./api.js";
 import { bubble, preview, refresh } from "./bubbles.js";
-import { askForm, askPerson, askTime, chooseEmoji, chooseRow, closeForm, showProducts, showScreen } from "./dialogs.js";
+import { askForm, askPerson, askTime, askWords, chooseChange, chooseEmoji, chooseRow, closeForm, showProducts, showScreen } from "./dialogs.js";
 import { avatar, byId, el, fillTexts, icon } from "./dom.js";
 import { day, dayKey, left, longDay, moment, phone, time } from "./format.js";
 import { business, chatOf, load, me, now, on, open, state, take } from "./state.js";
@@ -118,7 +118,10 @@ function append(message) {
   const item = bubble(message, {
     tap: (id) => act({ type: "tap", message: message.wamid, id }),
     list: (content) => chooseRow(content, (row) => act({ type: "tap", message: message.wamid, id: row.id })),
-    react: () => chooseEmoji(state.messages.find((each) => each.wamid === message.wamid)?.emoji, (emoji) => act({ type: "reaction", message: message.wamid, emoji })),
+    react: () => {
+      const latest = state.messages.find((each) => each.wamid === message.wamid) ?? message;
+      chooseEmoji(latest.emoji, (emoji) => act({ type: "reaction", message: message.wamid, emoji }), correctionOf(latest));
+    },
     copied: (code) => attempt(navigator.clipboard.writeText(code).then(() => toast(TEXTS.copied))),
     find: (wamid) => state.messages.find((each) => each.wamid === wamid),
     place: () => act({ ...ATTACHMENTS.location(), quotes: message.wamid }),
@@ -130,6 +133,30 @@ function append(message) {
   item.classList.toggle("first", !before?.classList.contains(message.outbound ? "theirs" : "mine") || before?.dataset.day !== key);
   log.append(item);
   drawn.set(message.wamid, item);
+}
+
+/** What can be done to a message by whoever wrote it; nothing to the bot's. */
+function correctionOf(message) {
+  if ((message.outbound && !message.by_hand) || message.changed === "revoked") return null;
+  const { type, body, caption } = message.content;
+  return {
+    text: type === "text" ? body : type === "image" ? caption : null,
+    edit: (words) => act({ type: "edit", message: message.wamid, body: words }),
+    revoke: () => act({ type: "revoke", message: message.wamid }),
+  };
+}
+
+/** What a person does with WhatsApp outside of the chat. */
+function changePerson() {
+  const become = (change) => attempt(api.become(state.person, change));
+  chooseChange(me().name, {
+    number: () => askWords(TEXTS.changes.number, phone(nextPhone()), (words) => become({ wa_id: words.replace(/\D/g, "") })),
+    user_id: () => become({ renew_id: true }),
+    device: () => become({ new_device: true }),
+    username: () => askWords(TEXTS.changes.username, me().username, (words) => become({ username: words, hides_phone: true })),
+    stop: () => act({ type: "offers", wanted: false }),
+    resume: () => act({ type: "offers", wanted: true }),
+  });
 }
 
 /** Open the form of a message: its screens, or, if the emulator does not have it, fields that are named by hand. */
@@ -223,6 +250,7 @@ const ATTACHMENTS = {
   unsupported: () => ({ type: "unsupported", kind: "poll" }),
 };
 
+const SYMBOLS = { ad: "external", owner: "phone", person: "sliders" };
 /** Send a file as WhatsApp would: pictures, video and sound as such, anything else as a document. What was being written is its caption. */
 async function sendFile(file) {
   const [family] = file.type.split("/");
@@ -271,12 +299,25 @@ function startComposer() {
     event.preventDefault();
     sendText();
   });
+  const menu = {
+    ad: () => askWords(TEXTS.attach_ad, TEXTS.sample_ad, (body) => act({ type: "text", body, ad: true })),
+    owner: () => askWords(TEXTS.attach_owner, "", (body) => act({ type: "owner", body })),
+    person: changePerson,
+  };
   byId("attachments").append(
     ...Object.entries(ATTACHMENTS).map(([name, make]) =>
       el(
         "button",
         { type: "button", class: `attachment attach-${name}`, "data-attach": name, on: { click: () => (toggleAttachments(false), act(make()), text.focus()) } },
         el("span", { class: "blob" }, icon(name)),
+        el("span", { text: TEXTS[`attach_${name}`] }),
+      ),
+    ),
+    ...Object.entries(menu).map(([name, open]) =>
+      el(
+        "button",
+        { type: "button", class: `attachment attach-${name}`, "data-attach": name, on: { click: () => (toggleAttachments(false), open()) } },
+        el("span", { class: "blob" }, icon(SYMBOLS[name])),
         el("span", { text: TEXTS[`attach_${name}`] }),
       ),
     ),

@@ -56,12 +56,51 @@ export function chooseRow(content, chosen) {
 
 const EMOJIS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 
-export function chooseEmoji(current, chosen) {
+/** React to a message; the other side's words can be corrected, too: `correct` is `{text, edit(body), revoke()}` or nothing. */
+export function chooseEmoji(current, chosen, correct) {
   const buttons = EMOJIS.map((emoji) =>
     el("button", { class: "emoji", type: "button", "aria-pressed": String(emoji === current), text: emoji, on: { click: () => (close(), chosen(emoji)) } }),
   );
   const remove = current && el("button", { class: "quiet", type: "button", text: TEXTS.react_remove, on: { click: () => (close(), chosen("")) } });
-  show(TEXTS.react, el("div", { class: "emojis" }, ...buttons), remove || "");
+  const corrections = correct
+    ? el(
+        "div",
+        { class: "actions" },
+        correct.text !== null && el("button", { class: "quiet", type: "button", text: TEXTS.edit, on: { click: () => askWords(TEXTS.edit, correct.text, correct.edit) } }),
+        el("button", { class: "quiet", type: "button", text: TEXTS.revoke, on: { click: () => (close(), correct.revoke()) } }),
+      )
+    : "";
+  show(TEXTS.react, el("div", { class: "emojis" }, ...buttons), remove || "", corrections);
+}
+
+/** Ask for one line of words. */
+export function askWords(title, words, send) {
+  const input = el("input", { name: "words", required: true, maxlength: 4096, autocomplete: "off", value: words });
+  const form = el(
+    "form",
+    {
+      class: "form",
+      on: {
+        submit: (event) => {
+          event.preventDefault();
+          close();
+          send(input.value.trim());
+        },
+      },
+    },
+    field(title, input),
+    actions(TEXTS.send),
+  );
+  show(title, form);
+  input.select();
+}
+
+/** What the person does outside of the chat; `acts` names what each row does. */
+export function chooseChange(name, acts) {
+  const rows = Object.entries(acts).map(([key, act]) =>
+    el("button", { class: "row", type: "button", "data-change": key, on: { click: () => (close(), act()) } }, el("span", { class: "row-words" }, el("span", { class: "row-title", text: TEXTS.changes[key] }))),
+  );
+  show(name, el("section", { class: "rows" }, ...rows));
 }
 
 const field = (label, control) => el("label", { class: "field" }, el("span", { text: label }), control);

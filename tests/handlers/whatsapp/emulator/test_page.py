@@ -608,3 +608,50 @@ def test_no_script_writes_markup(file: Path) -> None:
         for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
         if word in source
     ]
+
+
+async def test_a_message_is_changed_and_taken_back_on_the_page(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "pedido")
+        mine = page.locator(".mine").first
+        await mine.get_by_role("button", name="Reaccionar").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Editar").click()
+        await page.get_by_role("dialog").get_by_label("Editar").fill("otro pedido")
+        await page.keyboard.press("Enter")
+        await expect(mine).to_contain_text("otro pedido")
+        await expect(mine).to_contain_text("editado")
+
+        await mine.get_by_role("button", name="Reaccionar").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Eliminar para todos").click()
+
+        await expect(mine).to_contain_text("Se eliminó este mensaje")
+        await expect(mine).not_to_contain_text("otro pedido")
+
+
+async def test_the_owner_answers_and_the_person_changes_their_number_on_the_page(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, stage.address) as page:
+        await page.get_by_role("button", name="Empezar como Ana").click()
+        await writes(page, "pedido")
+        await page.get_by_role("button", name="Adjuntar").click()
+        await page.get_by_role("button", name="Responder como la empresa").click()
+        await page.get_by_role("dialog").get_by_role("textbox").fill("Hola, soy Sol")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".theirs").last).to_contain_text(
+            "Desde el teléfono de la empresa"
+        )
+        await expect(page.locator(".theirs").last).to_contain_text("Hola, soy Sol")
+
+        await page.get_by_role("button", name="Adjuntar").click()
+        await page.get_by_role("button", name="Cambiar algo de la persona").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cambiar de número").click()
+        await page.keyboard.press("Enter")
+
+        await expect(page.get_by_role("dialog")).to_be_hidden()
+        await stage.emulator.settled()
+        [ana] = [who for who in stage.emulator.world.people.values() if who.name == "Ana"]
+        assert ana.wa_id not in ("", "56912345678")
