@@ -205,7 +205,9 @@ async def running(
         )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
         tickets = Tickets(box)
-        form_tokens = FormTokens(tickets, directory=directory, answered=book.forms)
+        form_tokens = FormTokens(
+            tickets, directory=directory, answered=book.forms, spoken=book.texts.language_of
+        )
         sender = WhatsAppSender(
             graph,
             directory=directory,

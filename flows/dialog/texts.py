@@ -192,6 +192,10 @@ class Texts:
             found = self._known[locale] = self._nearest(locale)
         return found
 
+    def language_of(self, locale: str) -> str:
+        """The locale of its voice, however that addresses people: `es_CL` of `es_CL@usted`."""
+        return self.voice(locale).locale.partition("@")[0]
+
     def voices(self) -> tuple[Voice, ...]:
         return tuple(self._voices.values())
 

@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
+from flows.dialog.texts import DEFAULT_LOCALE
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.errors import GraphError, MaybeSentError
 
@@ -21,6 +22,11 @@ CATEGORIES: Final = (
 
 
 _Answer = TypeVar("_Answer")
+
+
+def name_at_meta(form: str, locale: str) -> str:
+    """Forms have no languages at Meta: in each but the default one a form is one of its own there."""
+    return form if locale == DEFAULT_LOCALE else f"{form}_{locale}"
 
 
 class KeyAtMeta(msgspec.Struct, frozen=True):

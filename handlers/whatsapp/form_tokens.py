@@ -4,7 +4,7 @@ What a form sends is whatever its client writes. Its token is the one thing in i
 without a good one says nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from flows.dialog.events import NO_JSON, Heard
 from flows.values.ids import NO_CONVERSATION, ConversationId
 from handlers.actions import FormTicket
 from handlers.ports import Channel, Directory, FormTickets
+from handlers.whatsapp.form_api import name_at_meta
 
 TOKEN: Final = "flow_token"  # noqa: S105  Meta's name of the field
 
@@ -31,15 +32,25 @@ class FormTokens:
     """For the sender and the webhook."""
 
     def __init__(
-        self, tickets: FormTickets, *, directory: Directory, answered: Collection[str]
+        self,
+        tickets: FormTickets,
+        *,
+        directory: Directory,
+        answered: Collection[str],
+        spoken: Callable[[str], str],
     ) -> None:
-        """`answered`: names of the forms that our endpoint answers."""
+        """
+        Args:
+            answered: names of the forms that our endpoint answers; we have them in each language that we speak.
+            spoken: the one of these languages that somebody with a given locale is spoken to in.
+        """
         self._tickets = tickets
         self._directory = directory
         self._answered = answered
+        self._spoken = spoken
 
     def sealed(self, content: Content, ticket: FormTicket, channel: Channel) -> Content:
-        """The content with a token that is good on this channel, for the one conversation.
+        """The content with a token that is good on this channel, for the one conversation; a form of ours in its language.
 
         Raises:
             NoFormKeyError: see there.
@@ -47,7 +58,10 @@ class FormTokens:
         match content:
             case Form(token=token):
                 form = content.name or content.id
-                return replace(content, token=self._seal(form, token, ticket, channel))
+                content = replace(content, token=self._seal(form, token, ticket, channel))
+                if form not in self._answered:
+                    return content
+                return replace(content, name=name_at_meta(form, self._spoken(ticket.locale)))
             case Template(buttons=buttons):
                 return replace(
                     content,

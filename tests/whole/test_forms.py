@@ -20,7 +20,7 @@ from flows.catalogue import LOCALES
 from flows.dialog.advance import Book
 from flows.onboarding.firm import FORM, firm
 from handlers.whatsapp.client import Graph
-from handlers.whatsapp.form_api import FormApi
+from handlers.whatsapp.form_api import FormApi, name_at_meta
 from handlers.whatsapp.form_cipher import FormKeys
 from handlers.whatsapp.forms import PATH
 from handlers.whatsapp.http import Origin
@@ -28,7 +28,6 @@ from tests.flows.product import product_texts
 from tests.whole.conftest import Whole, whole_server
 from tests.whole.people import until
 
-JSON: Final = (LOCALES / "es_CL" / "forms" / f"{FORM}.json").read_bytes()
 ASKED: Final = "Para registrar tu empresa"
 IN_CHAT: Final = "Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"
 FIRM: Final = {"name": "Panadería Sol", "rut": "76.543.210-3", "line": "food"}
@@ -80,14 +79,27 @@ async def gives_key(whole: Whole, *, rotate: bool = False) -> None:
     await wire.close()
 
 
-async def pushes_form(whole: Whole) -> None:
+async def pushes_form(whole: Whole, locale: str = "es_CL") -> None:
     """As `smarterbot form push --publish` does."""
+    file = LOCALES / locale / "forms" / f"{FORM}.json"
     async with Database.open(whole.stores.postgres.app) as database, at_meta(whole) as meta:
         channel = (await channel_of(database)).channel
-        form = await meta.create(NUMBER.waba_id, FORM, ["SIGN_UP"])
-        assert await meta.upload(form, JSON) == ()
+        form = await meta.create(NUMBER.waba_id, name_at_meta(FORM, locale), ["SIGN_UP"])
+        assert await meta.upload(form, file.read_bytes()) == ()
         await meta.point(form, whole.server.address + PATH.format(channel=channel.id))
         await meta.publish(form)
+
+
+async def speaks(whole: Whole, locale: str) -> None:
+    """The firm speaks another language from now on."""
+    wire = await Wire.open(whole.stores.redis_url)
+    async with Database.open(whole.stores.postgres.app) as database:
+        tenant = (await channel_of(database)).channel.tenant
+        async with database.tenant(tenant) as connection:
+            await connection.execute("UPDATE smarterbot.tenants SET locale = $1", locale)
+        await publish_directory(database, wire, SecretBox(whole.settings.keys))
+        await whole.server.directory.check()
+    await wire.close()
 
 
 async def hears(whole: Whole, begin: str, *, n: int = 1) -> dict[str, Any]:
@@ -156,6 +168,24 @@ async def test_a_firm_registers_in_the_form(whole: Whole) -> None:
 
     assert (closed["screen"], closed["error"], closed["status"]) == (None, "", 200)
     await hears(whole, "Listo, ya tengo los datos de *Panadería Sol*.", n=2)
+
+
+async def test_who_is_spoken_to_in_english_gets_the_english_form(whole: Whole) -> None:
+    await gives_key(whole)
+    await pushes_form(whole)
+    await pushes_form(whole, "en")
+    await speaks(whole, "en_US")
+    await whole.people.write(1, "hi")
+    phone = Phone(whole)
+
+    opened = await phone.opens(await hears(whole, "To register your business"))
+    again = await phone.submits(**{**FIRM, "rut": "76.543.210-4"})
+
+    assert opened["screen"]["title"] == "Your business"
+    assert errors(again) == {"rut": "The check digit doesn't match"}
+    await phone.submits(**FIRM)
+    await phone.submits(**OWNER)
+    await hears(whole, "Done, I have the details of *Panadería Sol*.", n=2)
 
 
 async def test_an_answer_takes_well_under_a_second(whole: Whole) -> None:

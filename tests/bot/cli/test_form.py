@@ -23,6 +23,7 @@ NUMBER: Final = {
     "name": "Panadería Sol", "token": "EAAG-one",
 }  # fmt: skip
 FORM: Final = "smarterbot_firm"
+ENGLISH: Final = f"{FORM}_en"
 
 
 @pytest.fixture(scope="module")
@@ -148,14 +149,14 @@ def test_a_dry_run_changes_nothing(
     )
     answer = smarterbot("form", "push", FORM, "--channel", channel, "--dry-run", "--json")
 
-    assert answer.json == {"name": FORM, "dry_run": True}
+    assert answer.json == [{"name": each, "dry_run": True} for each in (ENGLISH, FORM)]
     assert kept(postgres) == []
 
 
 def test_the_forms_are_listed_with_what_is_wrong_with_them(storeless: Command) -> None:
-    assert {"name": FORM, "locale": "es_CL", "problems": []} in storeless(
-        "form", "list", "--json"
-    ).json
+    assert storeless("form", "list", "--json").json == [
+        {"name": FORM, "locale": locale, "problems": []} for locale in ("en", "es_CL")
+    ]
 
 
 def test_a_form_goes_up_as_a_draft_and_again_when_it_has_changed(
@@ -171,9 +172,25 @@ def test_a_form_goes_up_as_a_draft_and_again_when_it_has_changed(
     )
 
     assert first == second
-    assert first["endpoint"] == f"https://bot.example/webhooks/whatsapp/forms/{channel}"
-    [form] = asked(meta, f"{NUMBER['waba_id']}/flows")["data"]
-    assert form == {"id": first["id"], "name": FORM, "status": "DRAFT"}
+    endpoint = f"https://bot.example/webhooks/whatsapp/forms/{channel}"
+    assert [(form["name"], form["endpoint"]) for form in first] == [
+        (ENGLISH, endpoint), (FORM, endpoint),
+    ]  # fmt: skip
+    assert asked(meta, f"{NUMBER['waba_id']}/flows")["data"] == [
+        {"id": form["id"], "name": form["name"], "status": "DRAFT"} for form in first
+    ]
+
+
+def test_one_language_of_a_form_goes_up_alone(
+    smarterbot: Command, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://bot.example")
+    smarterbot("channel", "form-key", channel)
+
+    pushed = smarterbot("form", "push", FORM, "--channel", channel, "--locale", "en")
+
+    assert pushed.out.startswith(f"{ENGLISH} is uploaded")
+    assert len(pushed.out.splitlines()) == 1
 
 
 def test_a_form_is_published_only_where_it_can_be_asked_for(

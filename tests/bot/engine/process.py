@@ -70,7 +70,7 @@ class Process:
             jitter=lambda: 0.0,
             uploads=NoUploads(),
             budget=Purse(),
-            forms=FormTokens(TICKETS, directory=directory, answered=()),
+            forms=FormTokens(TICKETS, directory=directory, answered=(), spoken=str),
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )

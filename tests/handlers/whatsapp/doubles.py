@@ -195,8 +195,8 @@ class Watch:
 
 
 def form_tokens(phonebook: Phonebook, *answered: str) -> FormTokens:
-    """Of a server whose endpoint answers the forms `answered`."""
-    return FormTokens(TICKETS, directory=phonebook, answered=answered)
+    """Of a server whose endpoint answers the forms `answered`, in each locale as it is."""
+    return FormTokens(TICKETS, directory=phonebook, answered=answered, spoken=str)
 
 
 class NoUploads(Uploads):

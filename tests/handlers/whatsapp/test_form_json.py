@@ -12,6 +12,7 @@ from flows.dialog.checker import closure
 from flows.dialog.screens import ERRORS
 from handlers.whatsapp.emulator.forms import MetaForm, put_json
 from handlers.whatsapp.form_json import OPTIONS_MAX, problems
+from tests.flows.product import product_texts
 
 FILES: Final = sorted(LOCALES.glob("*/forms/*.json"))
 FIRM: Final = LOCALES / "es_CL" / "forms" / "smarterbot_firm.json"
@@ -27,7 +28,25 @@ def test_a_form_that_ships_is_taken_by_meta(file: Path) -> None:
 def test_every_form_that_a_flow_answers_has_its_file() -> None:
     answered = {name for flow in closure(product_flows()) for name in flow.forms}
 
-    assert {file.stem for file in FILES if file.parts[-3] == "es_CL"} == answered
+    for locale in product_texts().locales:
+        assert {file.stem for file in FILES if file.parts[-3] == locale} == answered
+
+
+def test_a_form_is_the_same_in_each_language_but_for_its_words() -> None:
+    for file in FILES:
+        first = LOCALES / "es_CL" / "forms" / file.name
+
+        assert wordless(json.loads(file.read_bytes())) == wordless(json.loads(first.read_bytes()))
+
+
+def wordless(part: Any) -> Any:
+    """A form's JSON without what a person reads."""
+    if isinstance(part, list):
+        return [wordless(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    words = {"title", "label", "text", "helper-text"}
+    return {key: "…" if key in words else wordless(value) for key, value in part.items()}
 
 
 def test_each_screen_can_say_what_does_not_fit() -> None:

@@ -29,6 +29,27 @@ def sealed() -> str:
     return content.token
 
 
+def test_a_form_of_ours_is_shown_in_the_person_s_language_and_is_the_same_form() -> None:
+    book = Phonebook()
+    book.keys[CHANNEL] = "a key"
+    tokens = form_tokens(book, "sign_up")
+
+    shown = tokens.sealed(FORM, replace(TICKET, locale="en"), OURS)
+
+    assert isinstance(shown, Form)
+    assert shown.name == "sign_up_en"
+    ticket = TICKETS.open(OURS, shown.token)
+    assert ticket is not None
+    assert (ticket.form, ticket.locale) == ("sign_up", "en")
+
+
+def test_a_form_of_the_firm_s_own_is_shown_as_it_is() -> None:
+    shown = TOKENS.sealed(FORM, replace(TICKET, locale="en"), OURS)
+
+    assert isinstance(shown, Form)
+    assert shown.name == "sign_up"
+
+
 def answer(token: object, *, at: int = WROTE) -> Heard:
     form = Raw(json.dumps({"name": "Ana", "flow_token": token}).encode())
     return Heard(Wamid("wamid.1"), at, "form", form=form)
