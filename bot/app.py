@@ -40,6 +40,7 @@ from bot.engine.runner import Carrier, Runner
 from bot.engine.service import Service
 from bot.engine.standings import Standings
 from bot.engine.worker import Worker
+from bot.identity.assembly import Identity
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
 from bot.media.blobs import open_blobs
@@ -51,7 +52,6 @@ from bot.people.addresses import Addresses
 from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
 from bot.people.moves import Moves
-from bot.people.proofs import Proofs
 from bot.people.tickets import Tickets
 from bot.settings import Settings
 from bot.store.database import Database
@@ -208,6 +208,10 @@ async def running(
         form_tokens = FormTokens(
             tickets, directory=directory, answered=book.forms, spoken=book.texts.language_of
         )
+        identity = Identity.assemble(
+            settings, wire, lanes, bell, database=database, directory=directory, keys=keys, box=box,
+            limits=limits, clock=clock, metrics=metrics,
+        )  # fmt: skip
         sender = WhatsAppSender(
             graph,
             directory=directory,
@@ -221,11 +225,12 @@ async def running(
             jitter=random.random,
             uploads=Uploads(media, library, clock=clock, meter=metrics),
             forms=form_tokens,
+            letters=identity.letters,
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )
         stack.push_async_callback(sender.close)
-        moves = Moves(lanes, bell, addresses, Proofs(wire), channel_of=directory.channel)
+        moves = Moves(lanes, bell, addresses, identity.logins, channel_of=directory.channel)
         fetcher = MediaFetcher(
             media,
             library,
@@ -347,6 +352,8 @@ async def running(
                 document=document(operations),
             )
             app.add_routes(api.routes())
+            app.add_routes(identity.routes.routes())
+            await identity.keys.look()
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
             extend(app, clock)
@@ -362,8 +369,10 @@ async def running(
                     owned.append(tasks.create_task(_forever(journal.run(rota, part))))
                 owned.append(tasks.create_task(_forever(retention.run())))
                 owned.append(tasks.create_task(_forever(reckoning.run(reckoning_rota))))
+                owned.append(tasks.create_task(_forever(identity.run())))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
+                owned.append(tasks.create_task(_forever(identity.keys.run())))
             address = f"http://{settings.host}:{settings.port}"
             try:
                 async with serving(

@@ -85,6 +85,7 @@ async def prepare_demo(settings: Settings, stores: Stores, *, number: Number = N
                 display_phone=number.display_phone,
                 portfolio_id=number.portfolio_id,
                 throughput=number.per_s,
+                platform=True,
             )
             await add_channel(database, box, channel, token=number.token)
         wire = await Wire.open(stores.redis_url, name="smarterbot:demo")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
+import phonenumbers
+
 from bot.lanes import StoreUrl
 from bot.media.blobs import check_media_url
 from bot.store.keys import read_keys
@@ -20,6 +22,9 @@ REPLICAS_MAX: Final = 5
 PORT_MAX: Final = 65535
 STATEMENT_CACHE_MAX: Final = 10_000
 KNOCK_DAYS_MAX: Final = 365
+CODES_MAX: Final = 100_000_000
+DOLLARS_MAX: Final = 1_000_000
+PROXIES_MAX: Final = 8
 _TOKEN: Final = "WHATSAPP_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -56,6 +61,15 @@ class Settings:
     public_url: str
     media_url: str
     """Empty: a folder below `data`."""
+    otp_countries: tuple[str, ...]
+    """Upper-case ISO 3166 codes."""
+    otp_per_ip_hour: int
+    otp_per_tenant_day: int
+    otp_per_day: int
+    otp_usd_per_day: float
+    otp_usd_per_code: float
+    trusted_proxies: int
+    auth_origins: tuple[str, ...]
     log_format: LogFormat
     log_level: LogLevel
 
@@ -130,6 +144,34 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return value
 
     return read
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    found = tuple(filter(None, (part.strip() for part in value.split(","))))
+    for origin in found:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("https", "http") or origin != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError(
+                "origins without a path are expected, e.g. https://app.example,https://b.example"
+            )
+    return found
+
+
+def _dollars(value: str) -> float:
+    try:
+        dollars = float(value)
+    except ValueError:
+        dollars = -1.0
+    if not 0 < dollars <= DOLLARS_MAX:
+        raise ValueError(f"dollars above 0, up to {DOLLARS_MAX:,}, are expected, e.g. 0.02")
+    return dollars
+
+
+def _countries(value: str) -> tuple[str, ...]:
+    codes = tuple(dict.fromkeys(code.strip().upper() for code in value.split(",")))
+    if unknown := [code for code in codes if code not in phonenumbers.SUPPORTED_REGIONS]:
+        raise ValueError(f"countries by their two letters are expected, e.g. CL,PE: {unknown[0]!r}")
+    return codes
 
 
 def _version(value: str) -> str:
@@ -233,6 +275,46 @@ VARIABLES: Final = (
         "s3://KEY:SECRET@bucket/prefix?endpoint=https://…&region=… Unset: the folder `media` in SMARTERBOT_DATA",
         check_media_url,
         "media_url",
+    ),
+    Variable(
+        "OTP_COUNTRIES",
+        "CL",
+        "Countries whose numbers get login codes, by their two letters: CL,PE",
+        _countries,
+        "otp_countries",
+    ),
+    Variable(
+        "OTP_PER_IP_HOUR", "10", "Codes that one address (of IPv6: one /64) may ask for at once; as many come back in an hour",
+        _number(1, CODES_MAX), "otp_per_ip_hour",
+    ),
+    Variable(
+        "OTP_PER_TENANT_DAY", "500", "Codes that are sent in a day (UTC) for logins at one firm",
+        _number(1, CODES_MAX), "otp_per_tenant_day",
+    ),
+    Variable(
+        "OTP_PER_DAY", "2000", "Codes that are sent in a day (UTC) in all", _number(1, CODES_MAX), "otp_per_day"
+    ),
+    Variable(
+        "OTP_USD_PER_DAY", "40", "Dollars that codes may cost in a day (UTC)", _dollars, "otp_usd_per_day"
+    ),
+    Variable(
+        "OTP_USD_PER_CODE", "0.02", "Dollars that Meta takes for a code: its rate of authentication messages",
+        _dollars, "otp_usd_per_code",
+    ),
+    Variable(
+        "TRUSTED_PROXIES",
+        "0",
+        "Proxies of ours in front of the server: a client's address is read that many places from the end of "
+        "`X-Forwarded-For`",
+        _number(0, PROXIES_MAX),
+        "trusted_proxies",
+    ),
+    Variable(
+        "AUTH_ORIGINS",
+        "",
+        "Web applications whose pages may ask `/auth/…` for logins, by origin: https://app.example,https://b.example",
+        _origins,
+        "auth_origins",
     ),
     Variable("LOG_FORMAT", "json", "json, or console for people", _one_of(*get_args(LogFormat)), "log_format"),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error", _one_of(*get_args(LogLevel)), "log_level"),

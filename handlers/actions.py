@@ -1,5 +1,7 @@
 """What a turn wants done: the bodies of the items in the action lanes."""
 
+from typing import Final
+
 from msgspec import Raw, Struct
 
 from flows.dialog.content import Content, Template
@@ -70,7 +72,26 @@ class MarkRead(Struct, frozen=True, omit_defaults=True, tag="read"):
     """When it was decided, ms since the epoch; 0 = not known. Late receipts are left out."""
 
 
-SendAction = Say | MarkRead
+CODE_LANE: Final = "code-"
+"""What the lanes of one-time codes are called, before a keyed hash of the phone: `wa/code-…` is no conversation."""
+
+
+class SendCode(Struct, frozen=True, tag="code"):
+    """Send a one-time code, once, as an authentication template. Lives in lane `wa/code-<keyed hash of the phone>`."""
+
+    tenant: TenantId
+    channel: ChannelId
+    sealed: str
+    """Phone and code, as `handlers.ports.CodeLetters` opens them: neither lies in a lane as it is."""
+    template: str
+    language: str
+    at: int
+    """When it was asked for, ms since the epoch."""
+    expires: int
+    """Of no use from this moment on, ms since the epoch."""
+
+
+SendAction = Say | MarkRead | SendCode
 
 
 class Recall(Struct, frozen=True, tag="recall"):

@@ -77,6 +77,8 @@ class Moved(Struct, frozen=True, omit_defaults=True, tag="moved"):
     why: MovedWhy
     at: int
     """Seconds since the epoch."""
+    phone: str = ""
+    """The new wa_id, if it was told."""
 
 
 class Joined(Struct, frozen=True, omit_defaults=True, tag="joined"):

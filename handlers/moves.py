@@ -2,8 +2,8 @@
 
 from msgspec import Raw, Struct
 
-from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId
-from handlers.events import Sender
+from flows.values.ids import ChannelId, ContactId, ConversationId
+from handlers.events import MovedWhy, Sender
 
 
 class Forward(Struct, frozen=True, omit_defaults=True, tag="forward"):
@@ -35,13 +35,14 @@ class Close(Struct, frozen=True, tag="close"):
     senders: tuple[Sender, ...]
 
 
-class Void(Struct, frozen=True, tag="void"):
-    """What this contact proved about who they are, up to a moment, counts for nothing: log-ins end."""
+class Void(Struct, frozen=True, omit_defaults=True, tag="void"):
+    """What was proved from these addresses about who somebody is counts for nothing: log-ins end."""
 
-    tenant: TenantId
-    contact: ContactId
-    at: int
-    """ms since the epoch."""
+    channel: ChannelId
+    senders: tuple[Sender, ...]
+    why: MovedWhy
+    phone: str = ""
+    """The new wa_id, if it was told."""
 
 
 PeopleAction = Forward | Settle | Close | Void

@@ -127,6 +127,8 @@ class Move:
     why: MovedWhy
     at: int
     """Seconds since the epoch, by Meta's clock."""
+    phone: str = ""
+    """The new wa_id, if it was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +380,13 @@ NOBODY: Final = Standing(Window(), Terms(answers=False))
 class Standings(Protocol):
     async def standing(self, conversation: ConversationId) -> Standing:
         """How things stand with a person now, as their conversation's last turn left it. One look into the store."""
+
+
+class CodeLetters(Protocol):
+    """Opens what a one-time code travels in, inside the house."""
+
+    def open(self, lane: str, sealed: str) -> tuple[str, str] | None:
+        """(wa_id, code). None: it was not sealed by us, or not for this lane (the part after the kind)."""
         ...
 
 

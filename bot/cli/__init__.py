@@ -14,6 +14,7 @@ from bot.cli import (
     costs,
     flows,
     form,
+    identity,
     key,
     lanes,
     loadtest,
@@ -49,6 +50,7 @@ channel.app.command("deregister")(channel_care.deregister)
 app.add_typer(template.app, name="template")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(form.app, name="form")
+app.add_typer(identity.app, name="identity")
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(key.app, name="key")
 app.add_typer(flows.app, name="flows")

@@ -10,6 +10,7 @@ from bot.cli.meta import meta_of
 from bot.cli.output import AsJson, DryRun, FieldError, print_json, print_line, print_table
 from bot.cli.session import Session, in_session
 from bot.clock import Clock
+from bot.identity.keys import reseal_keys
 from bot.people.channels import (
     SealedChannel,
     add_channel,
@@ -219,10 +220,11 @@ def set_channel(
 
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
-    """Seal every token, PIN and form key with the first key of SMARTERBOT_KEYS; after it the other keys may go."""
+    """Seal every token, PIN, form key and signing key with the first key of SMARTERBOT_KEYS; after it the others may go."""
 
     async def work(session: Session) -> int:
         changed = await reseal_secrets(session.database, session.box)
+        changed += await reseal_keys(session.database, session.box)
         for sealed in await list_channels(session.database):
             changed += await reseal_pin(session.database, session.box, sealed.channel)
         await session.publish()

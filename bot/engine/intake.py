@@ -15,6 +15,7 @@ from bot.metrics import Metrics
 from bot.people.addresses import Addresses, Person, conversation_of
 from flows.dialog.events import NO_JSON, Heard
 from flows.values.ids import NO_CONVERSATION, ContactId, ConversationId, ItemId, TenantId
+from handlers.actions import CODE_LANE
 from handlers.events import Arrived, Echoed, Joined, Moved, Preferred, Refused
 from handlers.journal import StatusRecord, StatusSeen
 from handlers.ports import (
@@ -219,6 +220,7 @@ class Intake:
                 sender=move.sender,
                 why=move.why,
                 at=move.at,
+                phone=move.phone,
             )
             mark = contact if move.why == "recycled" else move.id
             await self._tell(moved, f"{move.why}:{mark}", move.at)
@@ -308,6 +310,10 @@ class Intake:
         """Meta took a message and did not deliver it: the conversation hears of it."""
         conversation = _conversation_of(status.item)
         if conversation is None:
+            return
+        if conversation.startswith(CODE_LANE):
+            # Nobody waits for a code in a chat: whoever asked for it asks for another.
+            self._metrics.count("code_failed", fault_of(status.code).name)
             return
         refused = Refused(
             ref="",

@@ -434,15 +434,13 @@ class _Run:
             early=(),
         )
         lane = f"people/{self.id}"
-        void = Void(tenant=self.now.tenant, contact=self.now.contact, at=at_ms)
-        self.pushes.append((lane, _json(void)))
+        senders = (moved.sender, *([known] if known != Sender() else []))
         if leaves:
-            close = Close(
-                channel=self.now.channel,
-                contact=self.now.contact,
-                senders=(moved.sender, *([known] if known != Sender() else [])),
-            )
+            close = Close(channel=self.now.channel, contact=self.now.contact, senders=senders)
             self.pushes.append((lane, _json(close)))
+        # The last: it waits while PostgreSQL is away.
+        void = Void(self.now.channel, senders, moved.why, moved.phone)
+        self.pushes.append((lane, _json(void)))
         self.records.append(
             MovedRecord(
                 tenant=self.now.tenant,

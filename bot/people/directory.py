@@ -175,6 +175,11 @@ class Directory:
     def channel(self, channel: ChannelId) -> Channel | None:
         return self._channels.get(channel)
 
+    def platform(self) -> Channel | None:
+        """SmarterOS's own number; None if no channel is it. Of several the one with the lowest id."""
+        ours = [channel for channel in self._channels.values() if channel.platform]
+        return min(ours, key=lambda channel: channel.id, default=None)
+
     def firm(self, tenant: TenantId) -> Firm | None:
         return self._firms.get(tenant)
 

@@ -4,8 +4,8 @@ A conversation is one lane of one shard, so what goes over to another one travel
 once, however often the step is repeated.
 """
 
-from collections.abc import Callable
-from typing import Final, assert_never
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, assert_never
 
 import msgspec
 from msgspec import Raw
@@ -14,18 +14,29 @@ from msgspec.structs import replace
 
 from bot.lanes import Bell, Lanes, Put
 from bot.people.addresses import Addresses, conversation_of
-from bot.people.proofs import Proofs
+from bot.store.errors import UNAVAILABLE
 from flows.values.ids import ChannelId, ConversationId
-from handlers.events import Arrived, Event
+from handlers.events import Arrived, Event, MovedWhy, Sender
 from handlers.moves import Close, Forward, PeopleAction, Settle, Void
-from handlers.ports import Channel, Dead, Done, Item, Outcome
+from handlers.ports import Again, Channel, Dead, Done, Item, Outcome
 
 DAY_S: Final = 86_400
 KIND: Final = "people"
+REST_MS: Final = 5_000
 
 _decode: Final = Decoder[PeopleAction](PeopleAction).decode
 _decode_event: Final = Decoder[Event](Event).decode
 _encode: Final = Encoder().encode
+
+
+class Logins(Protocol):
+    """Who proved an address to be theirs."""
+
+    async def void(
+        self, channel: Channel, senders: Sequence[Sender], why: MovedWhy, phone: str
+    ) -> None:
+        """See `bot.identity.logins`. Raises bot.store.errors.UNAVAILABLE."""
+        ...
 
 
 class Moves:
@@ -36,14 +47,14 @@ class Moves:
         lanes: Lanes,
         bell: Bell,
         addresses: Addresses,
-        proofs: Proofs,
+        logins: Logins,
         *,
         channel_of: Callable[[ChannelId], Channel | None],
     ) -> None:
         self._lanes = lanes
         self._bell = bell
         self._addresses = addresses
-        self._proofs = proofs
+        self._logins = logins
         self._channel_of = channel_of
 
     @property
@@ -60,8 +71,13 @@ class Moves:
                 await self._put(item, action, to, action.event)
             case Forward():
                 return await self._anew(item, action)
-            case Void(contact=contact, at=at):
-                await self._proofs.void(contact, at)
+            case Void(channel=id, senders=senders, why=why, phone=phone):
+                if (channel := self._channel_of(id)) is None:
+                    return Dead("unknown_channel")
+                try:
+                    await self._logins.void(channel, senders, why, phone)
+                except UNAVAILABLE as error:
+                    return Again(REST_MS, type(error).__name__, counts=False)
             case Settle(channel=id, contact=contact, sender=sender):
                 if (channel := self._channel_of(id)) is None:
                     return Dead("unknown_channel")

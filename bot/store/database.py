@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from bot.store.errors import RoleError
-from flows.values.ids import TenantId
+from flows.values.ids import TenantId, Ugid
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -92,6 +92,15 @@ class Database:
         """
         # Only a parsed UUID is put into the text.
         async with self._transaction(f"SET LOCAL app.tenant_id = '{UUID(tenant)}'") as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def person(self, ugid: Ugid) -> AsyncIterator[Connection]:
+        """A transaction that sees and writes rows of this person alone, of all tables of people.
+
+        Raises: as `tenant`.
+        """
+        async with self._transaction(f"SET LOCAL app.ugid = '{UUID(ugid)}'") as connection:
             yield connection
 
     @contextlib.asynccontextmanager

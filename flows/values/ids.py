@@ -36,3 +36,6 @@ FileId = NewType("FileId", str)
 
 NO_CONVERSATION: Final = ConversationId("")
 """None is meant."""
+
+Ugid = NewType("Ugid", str)
+"""A person across the platform: a UUID, version 4, in canonical text."""

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from typing import Final, NewType
 
@@ -32,6 +33,21 @@ def parse_phone(text: str) -> WaId | None:
     except phonenumbers.NumberParseException:
         return None
     return WaId(digits) if phonenumbers.is_possible_number(number) else None
+
+
+def is_of_country(phone: WaId, countries: Sequence[str]) -> bool:
+    """Whether a number belongs to one of these countries (ISO 3166, upper case).
+
+    The calling code decides. Where countries share one (+1, +7, +44 …), phonenumbers must know the number itself.
+    """
+    try:
+        number = phonenumbers.parse(f"+{phone}")
+    except phonenumbers.NumberParseException:
+        return False
+    regions = phonenumbers.region_codes_for_country_code(number.country_code or 0)
+    if len(regions) == 1:
+        return regions[0] in countries
+    return phonenumbers.region_code_for_number(number) in countries
 
 
 def display_phone(phone: str) -> str:

@@ -115,6 +115,8 @@ class Move(Struct, frozen=True):
     """Under the addresses that they had."""
     why: MovedWhy
     at: int
+    phone: str = ""
+    """The new wa_id, if it was told."""
 
 
 class Preference(Struct, frozen=True):
@@ -645,8 +647,8 @@ def _moved(message: _Object) -> MovedWhy | None:
 def _move(message: _Object, number: str, why: MovedWhy) -> Move | None:
     """Whose addresses do not hold any more; None if the message does not say which they were.
 
-    Number and BSUID change together, and numbers are recycled: a new address is never joined to the old ones by
-    this alone, so the new ones are not even read, but to tell the old ones from them.
+    Number and BSUID change together, and numbers are recycled: a conversation never follows to a new address by this
+    alone. A login does, once the new number is proved.
     """
     system = message.get("system")
     wamid = Wamid(_id(message.get("id")))
@@ -663,7 +665,9 @@ def _move(message: _Object, number: str, why: MovedWhy) -> Move | None:
     if not wamid or not (wa_id or bsuid):
         return None
     sender = Sender(wa_id=wa_id, bsuid=bsuid)
-    return Move(number, wamid, sender, why, _at(message.get("timestamp")))
+    wa_id, _ = _address([_get(system, "wa_id"), _get(system, "new_wa_id")])
+    phone = wa_id if why == "number" else ""
+    return Move(number, wamid, sender, why, _at(message.get("timestamp")), phone)
 
 
 # ------------------------------------------------------------------ statuses

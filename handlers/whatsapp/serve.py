@@ -40,7 +40,7 @@ from flows.window import (
     decide,
     refuse_template,
 )
-from handlers.actions import MarkRead, Say, SendAction
+from handlers.actions import MarkRead, Say, SendAction, SendCode
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
 from handlers.ports import (
@@ -50,6 +50,7 @@ from handlers.ports import (
     Care,
     Channel,
     Clock,
+    CodeLetters,
     Dead,
     Directory,
     Done,
@@ -125,6 +126,7 @@ class WhatsAppSender:
         jitter: Callable[[], float],
         uploads: Uploads,
         forms: FormTokens,
+        letters: CodeLetters,
         reset_doubt_ms: int = RESET_DOUBT_MS,
         outage_doubt_ms: int = OUTAGE_DOUBT_MS,
     ) -> None:
@@ -141,6 +143,7 @@ class WhatsAppSender:
         self._jitter = jitter
         self._uploads = uploads
         self._forms = forms
+        self._letters = letters
         self._reset_doubt_ms = reset_doubt_ms
         self._outage_doubt_ms = outage_doubt_ms
         self._pauses = Pauses()
@@ -162,8 +165,37 @@ class WhatsAppSender:
                 return await self._say(action, item)
             case MarkRead():
                 return await self._mark(action, item)
+            case SendCode():
+                return await self._code(action, item)
             case _:
                 assert_never(action)
+
+    async def _code(self, code: SendCode, item: Item) -> Outcome:
+        """A code goes out like a message that is never sent twice. It leaves no trace: no record, no event."""
+        if item.proof is None and self._clock.now_ms() >= code.expires:
+            self._meter.count("whatsapp_send", "code_expired")
+            return Done()
+        letter = self._letters.open(item.conversation, code.sealed)
+        if letter is None:
+            return Dead("not_ours")
+        phone, digits = letter
+        say = Say(
+            tenant=code.tenant,
+            channel=code.channel,
+            ref=item.conversation,
+            content=Template(name=code.template, language=code.language, code=digits),
+            at=code.at,
+            to=phone,
+            once=True,
+        )
+        outcome = await self._say(say, item)
+        match outcome:
+            case Done():
+                return Done()
+            case Dead(why=why):
+                return Dead(why)
+            case _:
+                return outcome
 
     async def close(self) -> None:
         """Give up the receipts that are still under way."""

@@ -271,7 +271,7 @@ class WhatsAppWebhook:
             if (channel := channel_of(echo.phone_number_id)) is not None
         ]
         happenings += [
-            Move(channel, move.sender, move.id, move.why, move.at)
+            Move(channel, move.sender, move.id, move.why, move.at, move.phone)
             for move in webhook.moves
             if (channel := channel_of(move.phone_number_id)) is not None
         ]

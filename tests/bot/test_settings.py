@@ -56,6 +56,11 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         pytest.param({"PORT": "0"}, "PORT: a whole number from 1 to 65535", id="port-too-low"),
         pytest.param({"PORT": "٨٠٨٠"}, "PORT: a whole number", id="digits-of-another-script"),
         pytest.param({"SMARTERBOT_SHARDS": "many"}, "SMARTERBOT_SHARDS: a whole number", id="no-number"),
+        pytest.param({"OTP_COUNTRIES": "CL,XX"}, "OTP_COUNTRIES: countries by their two letters", id="country"),
+        pytest.param({"OTP_USD_PER_CODE": "0"}, "OTP_USD_PER_CODE: dollars above 0", id="nothing"),
+        pytest.param({"OTP_USD_PER_DAY": "nan"}, "OTP_USD_PER_DAY: dollars above 0", id="no-money"),
+        pytest.param({"AUTH_ORIGINS": "https://a.example/"}, "AUTH_ORIGINS: origins without a path", id="path"),
+        pytest.param({"AUTH_ORIGINS": "*"}, "AUTH_ORIGINS: origins without a path", id="any-origin"),
         pytest.param({"LOG_FORMAT": "xml"}, "LOG_FORMAT: one of json, console", id="log-format"),
         pytest.param({"LOG_LEVEL": "INFO"}, "LOG_LEVEL: one of debug, info", id="log-level"),
         pytest.param(

@@ -12,7 +12,6 @@ from bot.embedded.stores import Stores
 from bot.engine.hearing import SETTLE_MS
 from bot.lanes import Wire
 from bot.people.addresses import Addresses
-from bot.people.proofs import Proofs
 from bot.store.database import Database
 from flows.dialog.session import QUIET_MINUTES
 from handlers.events import Sender
@@ -195,9 +194,6 @@ async def test_who_changes_their_number_is_somebody_new_until_they_prove_it(
         True: False,
         False: True,
     }
-    wire = await Wire.open(whole.stores.redis_url)
-    assert await Proofs(wire).void_until(void["contact"]) > 0
-    await wire.close()
 
 
 async def test_another_device_ends_the_session_of_the_same_contact(whole: Whole) -> None:

@@ -20,3 +20,9 @@ GRANT SELECT, INSERT, UPDATE ON smarterbot.api_keys, smarterbot.campaigns TO :ap
 GRANT SELECT, INSERT ON smarterbot.campaign_recipients TO :app;
 GRANT UPDATE (phone, bsuid, contact_id, message, evidence) ON smarterbot.campaign_recipients TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.directory_keys(), smarterbot.has_keys(uuid[]) TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.people, smarterbot.memberships TO :app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.identities, smarterbot.user_auth, smarterbot.sessions TO :app;
+GRANT INSERT ON smarterbot.identity_outbox TO :app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.signing_keys TO :app;
+GRANT EXECUTE ON FUNCTION
+  smarterbot.identity_person(text, text, text, boolean), smarterbot.forget_sessions(timestamptz) TO :app;

@@ -20,7 +20,7 @@ from tests.bot.engine.errand import errand_book
 from tests.bot.engine.outside import NUMBER, Directory, Meta, NoCare, Outside, Works
 from tests.bot.engine.still import Gate
 from tests.bot.engine.store import SHARDS
-from tests.handlers.whatsapp.doubles import TICKETS, Counts, NoUploads, Purse
+from tests.handlers.whatsapp.doubles import LETTERS, TICKETS, Counts, NoUploads, Purse
 
 SHOWN: Final = 6  # most items that a holder sees at once
 SINGLE: Final = frozenset(("wa", "works"))
@@ -71,6 +71,7 @@ class Process:
             uploads=NoUploads(),
             budget=Purse(),
             forms=FormTokens(TICKETS, directory=directory, answered=(), spoken=str),
+            letters=LETTERS,
             reset_doubt_ms=waits.reset_doubt_ms,
             outage_doubt_ms=waits.outage_doubt_ms,
         )

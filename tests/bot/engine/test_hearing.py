@@ -369,8 +369,8 @@ def test_of_somebody_who_left_nothing_goes_on(why: MovedWhy) -> None:
     assert conversation.proofs_from == NOW // 1000
     assert decision.wake_ms == 0
     assert people(decision) == [
-        Void(tenant=TENANT, contact=CONTACT, at=NOW // 1000 * 1000),
         Close(channel=CHANNEL, contact=CONTACT, senders=(Sender(wa_id=ANA.wa_id), ANA)),
+        Void(channel=CHANNEL, senders=(Sender(wa_id=ANA.wa_id), ANA), why=why),
     ]
     [record] = decision.records
     assert isinstance(record, MovedRecord)

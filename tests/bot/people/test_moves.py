@@ -9,19 +9,31 @@ from msgspec.json import decode, encode
 from bot.clock import Clock
 from bot.lanes import Bell, Lanes, Wire
 from bot.people.addresses import Addresses, conversation_of
-from bot.people.moves import Moves
-from bot.people.proofs import Proofs
+from bot.people.moves import REST_MS, Moves
 from flows.dialog.events import Heard, Result
-from flows.values.ids import ContactId, ConversationId, ItemId, Wamid
+from flows.values.ids import ChannelId, ContactId, ConversationId, ItemId, Wamid
 from handlers.events import Answered, Arrived, Event, Sender
 from handlers.moves import Close, Forward, PeopleAction, Settle, Void
-from handlers.ports import Before, Dead, Done, Item, Outcome
+from handlers.ports import Again, Before, Dead, Done, Item, Outcome
 from tests.bot.people.conftest import BAKERY_CHANNEL
 from tests.bot.people.test_addresses import BOTH, BSUID, PEPPER, PHONE
 
 AT = 1_795_392_000
 FROM = ConversationId("cccccccc-0000-4000-8000-000000000001")
 CONTACT = ContactId("aaaaaaaa-0000-4000-8000-000000000001")
+
+
+class Logins:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.voided: list[tuple[object, ...]] = []
+
+    async def void(self, *told: object) -> None:
+        if self.away:
+            raise ConnectionRefusedError
+        self.voided.append(told)
 
 
 @dataclass
@@ -31,7 +43,7 @@ class Desk:
     moves: Moves
     lanes: Lanes
     addresses: Addresses
-    proofs: Proofs
+    logins: Logins
 
     async def serve(self, action: PeopleAction, *, times: int = 1) -> Outcome:
         item = Item(
@@ -50,13 +62,13 @@ class Desk:
 def desk(wire: Wire, request: pytest.FixtureRequest) -> Desk:
     lanes = Lanes(wire, shards=request.param, clock=Clock())
     addresses = Addresses(wire, pepper=PEPPER, shards=64)
-    proofs = Proofs(wire)
+    logins = Logins()
 
     def channel_of(id: str) -> object:
         return BAKERY_CHANNEL if id == BAKERY_CHANNEL.id else None
 
-    moves = Moves(lanes, Bell(wire), addresses, proofs, channel_of=channel_of)  # type: ignore[arg-type]
-    return Desk(moves, lanes, addresses, proofs)
+    moves = Moves(lanes, Bell(wire), addresses, logins, channel_of=channel_of)  # type: ignore[arg-type]
+    return Desk(moves, lanes, addresses, logins)
 
 
 def wrote(text: str, n: int = 1, *, sender: Sender = BOTH) -> Arrived:
@@ -117,13 +129,14 @@ async def test_a_phone_is_settled_for_every_process(desk: Desk, wire: Wire) -> N
     assert by_phone.contact == by_bsuid.contact
 
 
-async def test_the_latest_moment_up_to_which_proofs_are_void_holds(desk: Desk) -> None:
-    assert await desk.proofs.void_until(CONTACT) == 0
+async def test_log_ins_end_and_wait_for_a_database_that_is_away(desk: Desk) -> None:
+    void = Void(BAKERY_CHANNEL.id, (BOTH,), "number", "56900000009")
+    desk.logins.away = True
+    assert await desk.serve(void) == Again(REST_MS, "ConnectionRefusedError", counts=False)
 
-    for at in (200, 300, 100):
-        await desk.serve(Void(tenant=BAKERY_CHANNEL.tenant, contact=CONTACT, at=at))
-
-    assert await desk.proofs.void_until(CONTACT) == 300
+    desk.logins.away = False
+    assert await desk.serve(void) == Done()
+    assert desk.logins.voided == [(BAKERY_CHANNEL, (BOTH,), "number", "56900000009")]
 
 
 async def test_what_cannot_be_done_is_set_aside(desk: Desk) -> None:
@@ -131,4 +144,4 @@ async def test_what_cannot_be_done_is_set_aside(desk: Desk) -> None:
 
     assert await desk.serve(unknown) == Dead("unknown_channel")
     assert await desk.serve(forward(Answered(Result(seq=1)), "r")) == Dead("nobody")
-    assert await desk.serve(Void(tenant=BAKERY_CHANNEL.tenant, contact=CONTACT, at=1)) == Done()
+    assert await desk.serve(Void(ChannelId("gone"), (BOTH,), "number")) == Dead("unknown_channel")

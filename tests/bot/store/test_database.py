@@ -17,8 +17,15 @@ BAKER = TenantId("6f9619ff-8b86-4011-b42d-00c04fc964ff")
 BUTCHER = TenantId("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 
 # Globally unique by nature: Meta gives a number to one business, the state a RUT to one firm.
-ACROSS_TENANTS = {"channels_phone_number_id_key", "tenants_pkey", "tenants_rut_key"}
-READ_BY_THE_DIRECTORY = {"alerts", "api_keys", "channel_health", "channels", "templates", "tenants"}
+# A person belongs to several of them.
+ACROSS_TENANTS = {
+    *("channels_phone_number_id_key", "memberships_person", "tenants_pkey", "tenants_rut_key"),
+}
+READ_BY_THE_DIRECTORY = ("alerts", "api_keys", "channel_health", "channels", "templates", "tenants")
+MORE_POLICIES = {
+    **{table: ["directory"] for table in READ_BY_THE_DIRECTORY},
+    "memberships": ["person"],
+}
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
 
 
@@ -79,8 +86,30 @@ async def test_every_table_of_tenants_has_forced_row_level_security(
             True,
         )
         assert table["policy"] == POLICY.format(table["key"])
-        directory = ["directory"] if table["relname"] in READ_BY_THE_DIRECTORY else []
-        assert table["policies"] == [*directory, "tenant"]
+        assert table["policies"] == [*MORE_POLICIES.get(table["relname"], []), "tenant"]
+
+
+async def test_every_table_of_people_has_forced_row_level_security(
+    owner: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    tables = await owner.fetch(
+        """
+        SELECT relname, relrowsecurity AND relforcerowsecurity AS forced,
+          (SELECT qual FROM pg_policies p
+           WHERE p.schemaname = 'smarterbot' AND p.tablename = relname AND p.policyname = 'person'
+             AND p.roles = '{public}' AND p.with_check IS NULL) AS policy
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'ugid'
+        WHERE relnamespace = 'smarterbot'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname
+        """
+    )
+
+    policy = POLICY.format("ugid").replace("app.tenant_id", "app.ugid")
+    assert [tuple(table) for table in tables] == [
+        (name, True, policy)
+        for name in (
+            "identities", "identity_outbox", "memberships", "people", "sessions", "user_auth",
+        )
+    ]  # fmt: skip
 
 
 async def test_tables_without_tenants_are_these(
@@ -96,10 +125,16 @@ async def test_tables_without_tenants_are_these(
     )
 
     assert [row["relname"] for row in rows] == [
+        "identities",
+        "identity_outbox",
         "installation",
         "journal_rejects",
         "migrations",
+        "people",
+        "sessions",
+        "signing_keys",
         "tenants",
+        "user_auth",
     ]
 
 
@@ -140,7 +175,9 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
         ("directory_keys", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_templates", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_tenants", ["search_path=pg_catalog, pg_temp"], False),
+        ("forget_sessions", ["search_path=pg_catalog, pg_temp"], False),
         ("has_keys", ["search_path=pg_catalog, pg_temp"], False),
+        ("identity_person", ["search_path=pg_catalog, pg_temp"], False),
     ]
 
 

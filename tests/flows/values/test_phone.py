@@ -2,7 +2,14 @@
 
 import pytest
 
-from flows.values.phone import country_of, display_phone, parse_phone, phone_ending
+from flows.values.phone import (
+    WaId,
+    country_of,
+    display_phone,
+    is_of_country,
+    parse_phone,
+    phone_ending,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +94,22 @@ def test_others_see_only_how_it_ends() -> None:
 )
 def test_the_country_that_prices_go_by(address: str, country: str) -> None:
     assert country_of(address) == country
+
+
+@pytest.mark.parametrize(
+    ("phone", "countries", "is_there"),
+    [
+        pytest.param("56961234567", ("CL",), True, id="ours"),
+        pytest.param("56912345678", ("CL",), True, id="a block that phonenumbers calls invalid"),
+        pytest.param("51987654321", ("CL",), False, id="a neighbour"),
+        pytest.param("51987654321", ("CL", "PE"), True, id="a neighbour who may"),
+        pytest.param("16505551234", ("US",), True, id="of several with one code"),
+        pytest.param("15145550123", ("US",), False, id="another of them"),
+        pytest.param("77012345678", ("RU",), False, id="Kazakhstan"),
+        pytest.param("5", ("CL",), False, id="no number"),
+    ],
+)
+def test_a_number_belongs_to_a_country(
+    phone: str, countries: tuple[str, ...], is_there: bool
+) -> None:
+    assert is_of_country(WaId(phone), countries) is is_there

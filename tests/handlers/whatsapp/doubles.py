@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from bot.identity.otp import CodeLetters
 from bot.people.tickets import Tickets
 from bot.store.secrets import Key, SecretBox
 from flows.dialog.ctx import Firm
@@ -16,7 +17,9 @@ from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.uploads import UnfitError, Uploads
 from tests.handlers.whatsapp.bodies import NUMBER, WABA, WROTE
 
-TICKETS = Tickets(SecretBox((Key("k1", bytes(32)),)))
+BOX = SecretBox((Key("k1", bytes(32)),))
+TICKETS = Tickets(BOX)
+LETTERS = CodeLetters(BOX)
 TENANT = TenantId("1a0c7a2e-0000-4000-8000-000000000001")
 CHANNEL = ChannelId("1a0c7a2e-0000-4000-8000-000000000002")
 TOKEN = "EAAG-token"

@@ -472,7 +472,8 @@ def test_a_change_of_address_is_told_of_the_old_address(
         assert names(found) == ["moved_from_nowhere"]
     else:
         why, sender = expected
-        assert found.moves == [Move(NUMBER, Wamid(WAMID), sender, why, WROTE)]
+        phone = str(system.get("wa_id", "")) if why == "number" else ""
+        assert found.moves == [Move(NUMBER, Wamid(WAMID), sender, why, WROTE, phone)]
 
 
 # ------------------------------------------------------------------ statuses

@@ -24,6 +24,7 @@ from handlers.whatsapp.serve import WhatsAppSender
 from handlers.whatsapp.uploads import Uploads
 from tests.handlers.whatsapp.doubles import (
     CHANNEL,
+    LETTERS,
     TENANT,
     Bucket,
     Carer,
@@ -89,6 +90,7 @@ async def sending(at_work: Fetching, database: Database) -> AsyncIterator[Sendin
             jitter=lambda: 0.0,
             uploads=Uploads(media, at_work.library, clock=at_work.clock, meter=at_work.counts),
             forms=form_tokens(at_work.book),
+            letters=LETTERS,
         )
         yield Sending(at_work, sender)
         await sender.close()

@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 
 from flows.dialog.content import Image, OurFile, Template, Text
 from flows.values.ids import ChannelId, ConversationId, FileId, ItemId, Wamid
+from flows.values.phone import WaId
 from flows.window import Terms, Window
-from handlers.actions import MarkRead, Say, SendAction
+from handlers.actions import MarkRead, Say, SendAction, SendCode
 from handlers.events import Refused
 from handlers.journal import RefusedRecord, SentRecord
 from handlers.ports import Again, Before, Dead, Done, Doubt, Item, Outcome, Standing
@@ -28,6 +29,7 @@ from handlers.whatsapp.serve import (
 from tests.handlers.whatsapp.bodies import NUMBER, PHONE, WROTE
 from tests.handlers.whatsapp.doubles import (
     CHANNEL,
+    LETTERS,
     TENANT,
     Bucket,
     Carer,
@@ -173,6 +175,7 @@ def furnish(graph: Graph, stub: GraphStub) -> Desk:
         jitter=lambda: spread[0],
         uploads=NoUploads(),
         forms=form_tokens(phonebook, "sign_up"),
+        letters=LETTERS,
     )
     return Desk(
         sender, stub, watch, phonebook, people, bucket, purse, health, counts, carer, spread
@@ -398,6 +401,80 @@ async def test_news_that_is_old_is_not_sent(
     assert outcome == (
         sent(at=at, category=category) if is_sent else refused("expired", at=at, said=say(**over))
     )
+
+
+# ------------------------------------------------------------------ codes
+
+CODE_ITEM = ItemId("wa/code-0011:5-0")
+
+
+def code_item(
+    *, sealed: str = "", before: Before = Before.CLEAN, proof: bytes | None = None
+) -> Item:
+    code = SendCode(
+        tenant=TENANT,
+        channel=CHANNEL,
+        sealed=sealed or LETTERS.seal("code-0011", WaId("56961234567"), "482913"),
+        template="codigo_ingreso",
+        language="es_CL",
+        at=NOW,
+        expires=NOW + 300_000,
+    )
+    return Item(
+        id=CODE_ITEM,
+        conversation=ConversationId("code-0011"),
+        body=msgspec.json.encode(code),
+        tries=1,
+        before=before,
+        proof=proof,
+        is_ours=lambda: True,
+    )
+
+
+async def test_a_code_leaves_as_an_authentication_template_and_no_trace(desk: Desk) -> None:
+    assert await desk.sender.serve(code_item()) == Done()
+
+    [posted] = desk.stub.posted
+    code = [{"type": "text", "text": "482913"}]
+    assert posted.body["to"] == "+56961234567"
+    assert posted.body["template"] == {
+        "name": "codigo_ingreso",
+        "language": {"code": "es_CL"},
+        "components": [
+            {"type": "body", "parameters": code},
+            {"type": "button", "sub_type": "url", "index": "0", "parameters": code},
+        ],
+    }
+
+
+async def test_a_code_that_is_over_is_not_sent(desk: Desk) -> None:
+    desk.watch.passes(300_000)
+
+    assert await desk.sender.serve(code_item()) == Done()
+    assert desk.stub.posted == []
+
+
+async def test_a_code_in_doubt_is_never_sent_again(desk: Desk) -> None:
+    vanished = await desk.sender.serve(code_item(before=Before.VANISHED))
+    assert vanished == Doubt(OUTAGE_DOUBT_MS, "vanished")
+
+    assert await desk.sender.serve(code_item(before=Before.DOUBTED)) == Dead("unconfirmed")
+    proved = code_item(before=Before.DOUBTED, proof=b"wamid.1")
+    assert await desk.sender.serve(proved) == Done()
+    assert desk.stub.posted == []
+
+
+async def test_a_code_that_meta_refuses_is_told_to_nobody(desk: Desk) -> None:
+    desk.stub.script.append(refuses(131026))
+
+    assert await desk.sender.serve(code_item()) == Done()
+
+
+async def test_a_code_that_was_not_sealed_for_its_lane_is_not_sent(desk: Desk) -> None:
+    sealed = LETTERS.seal("code-9999", WaId("56961234567"), "482913")
+
+    assert await desk.sender.serve(code_item(sealed=sealed)) == Dead("not_ours")
+    assert desk.stub.posted == []
 
 
 # ------------------------------------------------------------------ limits and pauses

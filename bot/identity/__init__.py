@@ -1,0 +1,1 @@
+"""Who a person is across the platform: codes, sessions, access tokens, and their routes."""
