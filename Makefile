@@ -5,7 +5,11 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 EXTRAS := embedded,s3,dev
 
-.PHONY: help install run test nightly check fix locales golden bench clean
+# A pooler knows its users and keeps its sessions: roles that come and go are tested without. The last one has its own.
+POOLED := tests/bot/store tests/bot/people tests/bot/media tests/bot/identity tests/bot/engine/test_journal.py \
+	-k "not a_role_that" --ignore tests/bot/store/test_pooler.py
+
+.PHONY: help install run test pooled nightly check fix locales golden bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,6 +27,9 @@ run: install  ## the server, its stores, a demo firm and a chat page
 
 test: install  ## the whole suite, on real stores
 	@$(PY) -m pytest -q -n 2
+
+pooled: install  ## what speaks to PostgreSQL, through PgBouncer as on Supabase (apt install pgbouncer)
+	@$(PY) -m pytest -q -n 2 --pooler $(POOLED)
 
 nightly: install  ## the long tests: thousands of random sequences, mutants, failovers
 	@$(PY) -m pytest -q -n 2 --nightly -m nightly

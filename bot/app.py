@@ -28,6 +28,7 @@ from bot.embedded.stores import Stores, running_stores
 from bot.engine.campaigns import KIND as CAMPAIGN_KIND
 from bot.engine.campaigns import Campaigns
 from bot.engine.care import LaneCare
+from bot.engine.errands import Errands
 from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
 from bot.engine.journal import PARTS as JOURNAL_PARTS
@@ -41,6 +42,7 @@ from bot.engine.service import Service
 from bot.engine.standings import Standings
 from bot.engine.worker import Worker
 from bot.identity.assembly import Identity
+from bot.identity.other_logins import OtherLogins
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
 from bot.media.blobs import open_blobs
@@ -201,7 +203,7 @@ async def running(
         stack.callback(meta.close)
         graph = Graph(meta, version=settings.graph_version)
         outside = await stack.enter_async_context(
-            Outside.open(trusted=frozenset((settings.graph_url,)))
+            Outside.open(trusted=frozenset(filter(None, _trusted(settings))))
         )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
         tickets = Tickets(box)
@@ -239,7 +241,7 @@ async def running(
             meter=metrics,
             jitter=random.random,
         )
-        handlers: list[Handler] = [
+        of_turns: list[Handler] = [
             sender,
             fetcher,
             Desk(clock),
@@ -254,6 +256,13 @@ async def running(
             clock=clock,
             meter=metrics,
         )
+        errands = Errands(lanes, bell, pepper=directory.pepper)
+        others = OtherLogins.assemble(
+            settings, wire, lanes, bell, errands=errands, database=database, directory=directory,
+            letters=identity.letters, tokens=identity.tokens, limits=limits, outside=outside, clock=clock,
+            metrics=metrics,
+        )  # fmt: skip
+        handlers = [*of_turns, *others.handlers]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -274,7 +283,7 @@ async def running(
                 metrics=metrics,
                 firm_of=directory.firm,
                 knock_every_ms=settings.knock_days * DAY_MS,
-                room=lambda: min(runner.room(handler.kind) for handler in handlers),
+                room=lambda: min(runner.room(handler.kind) for handler in of_turns),
             )
             for handler in (*handlers, caretaker):
                 carriers[handler.kind] = Service(lanes, handler, clock=clock, metrics=metrics)
@@ -308,6 +317,7 @@ async def running(
                 lanes,
                 bell,
                 addresses,
+                errands=errands,
                 clock=clock,
                 metrics=metrics,
                 room=lambda: runner.room("conv") if works else 0,
@@ -353,6 +363,7 @@ async def running(
             )
             app.add_routes(api.routes())
             app.add_routes(identity.routes.routes())
+            app.add_routes(others.routes)
             await identity.keys.look()
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
@@ -469,6 +480,11 @@ async def _until_stopped(
         if ready is not None:
             ready(server.address)
         await stop.wait()
+
+
+def _trusted(settings: Settings) -> tuple[str, ...]:
+    """Addresses that the operator named."""
+    return (settings.graph_url, settings.clerk_api_url, settings.clerk_issuer)
 
 
 async def _forever(work: Coroutine[object, object, object]) -> object:

@@ -13,6 +13,7 @@ from bot.lanes import StoreUrl
 from bot.media.blobs import check_media_url
 from bot.store.keys import read_keys
 from bot.store.secrets import Key
+from handlers.standard_webhooks import read_secrets
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -70,6 +71,17 @@ class Settings:
     otp_usd_per_code: float
     trusted_proxies: int
     auth_origins: tuple[str, ...]
+    clerk_webhook_secrets: tuple[bytes, ...]
+    """Empty: Clerk's webhook is not heard."""
+    clerk_secret_key: str
+    """Empty: nothing is written back to Clerk."""
+    clerk_issuer: str
+    """Empty: no Clerk."""
+    clerk_parties: tuple[str, ...]
+    clerk_api_url: str
+    supabase_hook_secrets: tuple[bytes, ...]
+    """Empty: Supabase's hook is not heard."""
+    supabase_codes_per_hour: int
     log_format: LogFormat
     log_level: LogLevel
 
@@ -316,6 +328,45 @@ VARIABLES: Final = (
         _origins,
         "auth_origins",
     ),
+    Variable(
+        "CLERK_ISSUER",
+        "",
+        "Address of the Clerk instance, as its session tokens name it: https://clerk.example.com. Unset: no Clerk",
+        _optional_web_url,
+        "clerk_issuer",
+    ),
+    Variable(
+        "CLERK_AUTHORIZED_PARTIES",
+        "",
+        "Origins of the pages whose Clerk sessions count: https://app.example.com[,https://…]",
+        _origins,
+        "clerk_parties",
+    ),
+    Variable(
+        "CLERK_WEBHOOK_SIGNING_SECRET",
+        "",
+        "Of the endpoint `/webhooks/clerk`: whsec_…; two, with a vertical bar between, while one is being replaced",
+        read_secrets,
+        "clerk_webhook_secrets",
+    ),
+    Variable(
+        "CLERK_SECRET_KEY", "", "Of the Clerk instance: writes a person's UGID into `external_id`", _text, "clerk_secret_key"
+    ),
+    Variable("CLERK_API_URL", "https://api.clerk.com", "Base of Clerk's Backend API", _web_url, "clerk_api_url"),
+    Variable(
+        "SUPABASE_SEND_SMS_HOOK_SECRET",
+        "",
+        "Of Supabase Auth's send-SMS hook: v1,whsec_…; two, with a vertical bar between, while one is being replaced",
+        read_secrets,
+        "supabase_hook_secrets",
+    ),
+    Variable(
+        "SUPABASE_CODES_PER_HOUR",
+        "300",
+        "Most codes of Supabase Auth that we carry; each costs what Meta takes for an authentication message",
+        _number(1, 1_000_000),
+        "supabase_codes_per_hour",
+    ),
     Variable("LOG_FORMAT", "json", "json, or console for people", _one_of(*get_args(LogFormat)), "log_format"),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error", _one_of(*get_args(LogLevel)), "log_level"),
 )  # fmt: skip
@@ -392,6 +443,15 @@ def _contradictions(given: set[str]) -> list[str]:
         problems.append("DATABASE_URL: set it too, or unset REDIS_URL to use the embedded stores")
     if "DATABASE_OWNER_URL" in given and "DATABASE_URL" not in given:
         problems.append("DATABASE_OWNER_URL: is for DATABASE_URL, which is not set")
+    if "CLERK_ISSUER" in given and "CLERK_AUTHORIZED_PARTIES" not in given:
+        problems.append(
+            "CLERK_AUTHORIZED_PARTIES: is needed with CLERK_ISSUER: name the origins of the pages that log in by Clerk"
+        )
+    problems += [
+        f"{name}: is for the instance that CLERK_ISSUER names, which is not set"
+        for name in ("CLERK_AUTHORIZED_PARTIES", "CLERK_WEBHOOK_SIGNING_SECRET", "CLERK_SECRET_KEY")
+        if name in given and "CLERK_ISSUER" not in given
+    ]
     if "DATABASE_URL" in given and "SMARTERBOT_KEYS" not in given:
         problems.append(
             "SMARTERBOT_KEYS: is needed with DATABASE_URL: make a key with "

@@ -132,7 +132,7 @@ class Outside:
     @asynccontextmanager
     async def request(
         self,
-        method: Literal["GET", "POST"],
+        method: Literal["GET", "POST", "PATCH"],
         url: str,
         *,
         hosts: tuple[str, ...] = (),

@@ -212,6 +212,26 @@ class Intake(Protocol):
         ...
 
 
+class Errands(Protocol):
+    """Puts actions into their lanes outside of any turn: for what is heard that is no conversation's."""
+
+    async def put(self, kind: str, about: str, body: bytes, *, mark: str, day: int = 0) -> bool:
+        """One item into the lane `<kind>/<keyed hash of about>`, durable when this returns.
+
+        Args:
+            about: what is taken in order, one after the other; never seen in a key.
+            mark: what makes the item itself: a second one with this mark and day is passed over. Never seen in a key.
+            day: of the event's own timestamp, days since the epoch.
+
+        Returns:
+            False if it was put before.
+
+        Raises:
+            StoreDownError: it may not be durable; nothing may be acknowledged.
+        """
+        ...
+
+
 # ------------------------------------------------------------------ serving
 
 
@@ -345,6 +365,12 @@ class Alerts(Protocol):
         Raises:
             StoreDownError: it may not be durable.
         """
+        ...
+
+
+class Meter(Protocol):
+    def count(self, name: str, detail: str = "") -> None:
+        """Count one event. Both words come from closed vocabularies: never an id, never a text."""
         ...
 
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
@@ -23,6 +24,7 @@ from bot.embedded.postgres import PostgresUrls, running_postgres
 from bot.embedded.valkey import running_valkey
 from bot.store.database import Database
 from bot.store.migrate import migrate
+from tests.pooler import MISSING, pgbouncer, running_pgbouncer
 
 # What the disk does when the power fails is not what our tests are about.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -35,11 +37,20 @@ class NetworkRefusedError(Exception):
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="also run the long tests")
     parser.addoption(
+        "--pooler", action="store_true", help="reach PostgreSQL through PgBouncer, as on Supabase"
+    )
+    parser.addoption(
         "--crash-seed", type=int, help="which points to kill at, as a failed test told"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--pooler"):
+        if pgbouncer() is None:
+            pytest.exit(f"skipped: {MISSING}", returncode=0)
+        # What DB_STATEMENT_CACHE=0 says to a server.
+        unwrapped = Database.open.__func__.__wrapped__  # type: ignore[attr-defined]  # of the two decorators
+        unwrapped.__kwdefaults__["statement_cache"] = 0
     config.addinivalue_line("markers", "nightly: long; runs with --nightly only")
     config.addinivalue_line("markers", "both_loops: runs on asyncio's loop and on uvloop's")
     sys.addaudithook(_refuse_network)
@@ -77,10 +88,14 @@ def valkey_url(stores_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres(stores_folder: Path) -> Iterator[PostgresUrls]:
-    """An embedded PostgreSQL with all migrations applied."""
-    with running_postgres(stores_folder, options=FAST) as urls:
+def postgres(stores_folder: Path, pytestconfig: pytest.Config) -> Iterator[PostgresUrls]:
+    """An embedded PostgreSQL with all migrations applied; with `--pooler` the app's role reaches it through PgBouncer."""
+    with ExitStack() as stack:
+        urls = stack.enter_context(running_postgres(stores_folder, options=FAST))
         _finish(migrate(owner_url=urls.owner, app_url=urls.app))
+        if pytestconfig.getoption("--pooler"):
+            pooled = stack.enter_context(running_pgbouncer(stores_folder, urls))
+            urls = PostgresUrls(owner=urls.owner, app=pooled.transactions)
         yield urls
 
 

@@ -9,6 +9,7 @@ from msgspec.json import Encoder
 from msgspec.structs import replace
 
 from bot.clock import Clock
+from bot.engine.errands import Errands
 from bot.engine.journal import PARTS
 from bot.lanes import Bell, LaneError, Lanes, Put, StoreLostError, Taken
 from bot.metrics import Metrics
@@ -18,6 +19,7 @@ from flows.values.ids import NO_CONVERSATION, ContactId, ConversationId, ItemId,
 from handlers.actions import CODE_LANE
 from handlers.events import Arrived, Echoed, Joined, Moved, Preferred, Refused
 from handlers.journal import StatusRecord, StatusSeen
+from handlers.moves import Void
 from handlers.ports import (
     Arrival,
     Channel,
@@ -53,6 +55,7 @@ class Intake:
         bell: Bell,
         addresses: Addresses,
         *,
+        errands: Errands,
         clock: Clock,
         metrics: Metrics,
         room: Callable[[], int],
@@ -69,6 +72,7 @@ class Intake:
         self._lanes = lanes
         self._bell = bell
         self._addresses = addresses
+        self._errands = errands
         self._clock = clock
         self._metrics = metrics
         self._room = room
@@ -182,8 +186,16 @@ class Intake:
                 self._metrics.hear("moved")
                 known = await self._addresses.find(channel, sender)
                 if known is None:
-                    # Nobody here had these addresses: there is nothing to close.
+                    # Nobody wrote from these addresses, but somebody may have logged in with them.
                     self._metrics.count("moved_unknown", happening.why)
+                    void = Void(channel.id, (sender,), happening.why, happening.phone)
+                    await self._errands.put(
+                        "people",
+                        f"{channel.tenant}|{sender.bsuid or sender.wa_id}",
+                        _encode(void),
+                        mark=happening.id,
+                        day=happening.at // DAY_S,
+                    )
                 else:
                     await self._move(happening, known.contact)
             case Echo(heard=heard):

@@ -1,10 +1,11 @@
 """The whole server in this process, with the emulator on the other side of real HTTP."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import pytest
@@ -15,6 +16,7 @@ from bot.demo import prepare_demo
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores
 from bot.settings import Settings, read_settings
+from bot.store.database import STATEMENT_CACHE
 from flows.dialog.advance import Book
 from handlers.whatsapp.emulator.phones import Pace
 from handlers.whatsapp.emulator.server import Emulator, serving
@@ -62,8 +64,15 @@ async def whole_server(
     meta_clock: Clock | None = None,
     role: Role = "all",
     number: Number = FAST,
+    statement_cache: int = STATEMENT_CACHE,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Whole]:
-    """`meta_clock`: of Meta and the people; by default they go by the server's. `number`: the demo firm's."""
+    """
+    Args:
+        meta_clock: of Meta and the people; by default they go by the server's.
+        number: the demo firm's.
+        environment: further variables.
+    """
     clock = clock or Clock()
     meta_clock = meta_clock or clock
 
@@ -86,6 +95,7 @@ async def whole_server(
             {
                 "DATABASE_URL": stores.postgres.app,
                 "DATABASE_OWNER_URL": stores.postgres.owner,
+                "DB_STATEMENT_CACHE": str(statement_cache),
                 "REDIS_URL": stores.redis_url,
                 "SMARTERBOT_KEYS": KEYS,
                 "SMARTERBOT_DATA": str(data),
@@ -94,6 +104,7 @@ async def whole_server(
                 "WHATSAPP_APP_SECRET": SECRET,
                 "WHATSAPP_VERIFY_TOKEN": "test-verify-token",
                 "WHATSAPP_GRAPH_URL": graph,
+                **environment,
             }
         )
         await prepare_demo(settings, stores, number=number)

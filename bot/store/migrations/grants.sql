@@ -26,3 +26,6 @@ GRANT INSERT ON smarterbot.identity_outbox TO :app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.signing_keys TO :app;
 GRANT EXECUTE ON FUNCTION
   smarterbot.identity_person(text, text, text, boolean), smarterbot.forget_sessions(timestamptz) TO :app;
+GRANT SELECT ON smarterbot.clerk_users TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.clerk_user_told(text, text, bigint, boolean, timestamptz),
+  smarterbot.clerk_user_is(text, text, uuid, text[], text[]) TO :app;

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bot.app import Waits
+from bot.engine.errands import Errands
 from bot.engine.intake import Intake
 from bot.engine.intake_health import IntakeHealth
 from bot.engine.limits import Limits
@@ -84,6 +85,7 @@ class Process:
             self.lanes,
             self.bell,
             Addresses(wire, pepper=b"pepper", shards=SHARDS, new_id=outside.new_id),
+            errands=Errands(self.lanes, self.bell, pepper=b"pepper"),
             clock=clock,
             metrics=metrics,
             room=lambda: room("conv"),

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from bot.clock import Clock
+from bot.engine.errands import Errands
 from bot.engine.intake import GATHER_MAX, Intake
 from bot.engine.journal import PARTS
 from bot.lanes import Bell, Lanes, Taken, Wire
@@ -51,6 +52,7 @@ def intake(wire: Wire, lanes: Lanes, refused: Refused) -> Intake:
         lanes,
         Bell(wire),
         Addresses(wire, pepper=b"pepper", shards=lanes.shards),
+        errands=Errands(lanes, Bell(wire), pepper=b"pepper"),
         clock=Clock(),
         metrics=Metrics(),
         room=lambda: 0,

@@ -107,7 +107,7 @@ async def test_every_table_of_people_has_forced_row_level_security(
     assert [tuple(table) for table in tables] == [
         (name, True, policy)
         for name in (
-            "identities", "identity_outbox", "memberships", "people", "sessions", "user_auth",
+            "clerk_users", "identities", "identity_outbox", "memberships", "people", "sessions", "user_auth",
         )
     ]  # fmt: skip
 
@@ -125,6 +125,7 @@ async def test_tables_without_tenants_are_these(
     )
 
     assert [row["relname"] for row in rows] == [
+        "clerk_users",
         "identities",
         "identity_outbox",
         "installation",
@@ -169,6 +170,9 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
     )
 
     assert [tuple(row) for row in rows] == [
+        ("clerk_user_is", ["search_path=pg_catalog, pg_temp"], False),
+        ("clerk_user_told", ["search_path=pg_catalog, pg_temp"], False),
+        ("clerk_users_forget", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_alerts", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_channels", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_holds", ["search_path=pg_catalog, pg_temp"], False),

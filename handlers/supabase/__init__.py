@@ -1,0 +1,1 @@
+"""Supabase: its own login's codes travel by WhatsApp."""
