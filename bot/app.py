@@ -43,6 +43,9 @@ from bot.engine.standings import Standings
 from bot.engine.worker import Worker
 from bot.identity.assembly import Identity
 from bot.identity.other_logins import OtherLogins
+from bot.identity.propagation import CHORE as PROPAGATION
+from bot.identity.propagation import Propagation
+from bot.identity.tellings import PostgresTellings
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
 from bot.media.blobs import open_blobs
@@ -65,7 +68,13 @@ from bot.web.media import media_route
 from bot.web.server import BODY_MAX, Health, metrics_route, serving
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
+from handlers.chatwoot.client import ChatwootClient
+from handlers.chatwoot.serve import Chatwoot
 from handlers.desk.serve import Desk
+from handlers.n8n.client import N8nClient
+from handlers.n8n.serve import N8n
+from handlers.odoo.client import OdooClient
+from handlers.odoo.serve import Odoo
 from handlers.outside import Outside
 from handlers.ports import Handler
 from handlers.whatsapp.care import WhatsAppCare
@@ -161,11 +170,12 @@ async def running(
         addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
         rotas = [Rota(wire, f"journal-{part}") for part in range(JOURNAL_PARTS)]
         reckoning_rota = Rota(wire, "reckoning", hold_s=ROTA_S)
+        propagation_rota = Rota(wire, PROPAGATION)
 
         async def on_set_back(ms: int) -> None:
             await lanes.set_back(ms)
             # The store would keep their marks until the time that they were to end at.
-            for rota in (*rotas, reckoning_rota):
+            for rota in (*rotas, reckoning_rota, propagation_rota):
                 rota.pass_on(after_s=0)
 
         health_of_intake = IntakeHealth(wire, clock=clock, on_set_back=on_set_back)
@@ -262,7 +272,26 @@ async def running(
             letters=identity.letters, tokens=identity.tokens, limits=limits, outside=outside, clock=clock,
             metrics=metrics,
         )  # fmt: skip
-        handlers = [*of_turns, *others.handlers]
+        propagation = Propagation(database, errands, clock=clock, metrics=metrics)
+        tellings = PostgresTellings(database, box, clock=clock)
+        told: list[Handler] = [
+            Odoo(OdooClient(outside), tellings, limits=limits, meter=metrics, jitter=random.random),
+            Chatwoot(
+                ChatwootClient(outside),
+                tellings,
+                limits=limits,
+                meter=metrics,
+                jitter=random.random,
+            ),
+            N8n(
+                N8nClient(outside, clock=clock),
+                tellings,
+                limits=limits,
+                meter=metrics,
+                jitter=random.random,
+            ),
+        ]
+        handlers = [*of_turns, *others.handlers, *told]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -381,6 +410,7 @@ async def running(
                 owned.append(tasks.create_task(_forever(retention.run())))
                 owned.append(tasks.create_task(_forever(reckoning.run(reckoning_rota))))
                 owned.append(tasks.create_task(_forever(identity.run())))
+                owned.append(tasks.create_task(_forever(propagation.run(propagation_rota))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))
                 owned.append(tasks.create_task(_forever(identity.keys.run())))
@@ -484,7 +514,12 @@ async def _until_stopped(
 
 def _trusted(settings: Settings) -> tuple[str, ...]:
     """Addresses that the operator named."""
-    return (settings.graph_url, settings.clerk_api_url, settings.clerk_issuer)
+    return (
+        settings.graph_url,
+        settings.clerk_api_url,
+        settings.clerk_issuer,
+        *settings.system_origins,
+    )
 
 
 async def _forever(work: Coroutine[object, object, object]) -> object:

@@ -76,7 +76,11 @@ class Metrics:
         self.dead_letters = Gauge(
             "smarterbot_dead_letters", "Dead letters kept.", registry=self.registry
         )
-
+        self.identity_lines_waiting = Gauge(
+            "smarterbot_identity_lines_waiting",
+            "Changes of people that are not yet on their way to the firms' systems, up to 500.",
+            registry=self.registry,
+        )
         self.alerts = Gauge(
             "smarterbot_alerts_open",
             "Alerts that wait for somebody, by kind.",

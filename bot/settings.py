@@ -27,6 +27,7 @@ CODES_MAX: Final = 100_000_000
 DOLLARS_MAX: Final = 1_000_000
 PROXIES_MAX: Final = 8
 _TOKEN: Final = "WHATSAPP_TOKEN"  # noqa: S105 - the name of a variable
+_SECRET: Final = "SYSTEM_SECRET"  # noqa: S105 - the name of a variable
 
 
 class SettingsError(Exception):
@@ -82,6 +83,7 @@ class Settings:
     supabase_hook_secrets: tuple[bytes, ...]
     """Empty: Supabase's hook is not heard."""
     supabase_codes_per_hour: int
+    system_origins: tuple[str, ...]
     log_format: LogFormat
     log_level: LogLevel
 
@@ -367,6 +369,14 @@ VARIABLES: Final = (
         _number(1, 1_000_000),
         "supabase_codes_per_hour",
     ),
+    Variable(
+        "SYSTEM_ORIGINS",
+        "",
+        "Firms' systems (Odoo, Chatwoot, n8n) that lie in our own network, by origin: https://odoo.internal,…; any other "
+        "must have a public address. http:// only on this machine",
+        _origins,
+        "system_origins",
+    ),
     Variable("LOG_FORMAT", "json", "json, or console for people", _one_of(*get_args(LogFormat)), "log_format"),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error", _one_of(*get_args(LogLevel)), "log_level"),
 )  # fmt: skip
@@ -395,9 +405,14 @@ def whatsapp_token() -> str:
     return os.environ.get(_TOKEN, "").strip()  # noqa: TID251 - this is the one place
 
 
+def system_secret() -> str:
+    """The secret of a firm's system that a command is given, as `whatsapp_token`."""
+    return os.environ.get(_SECRET, "").strip()  # noqa: TID251 - this is the one place
+
+
 def child_environment(values: Mapping[str, str]) -> dict[str, str]:
     """The environment of a server that we start beside us: ours without our own variables, and `values`."""
-    ours = {variable.name for variable in VARIABLES} | {_TOKEN}
+    ours = {variable.name for variable in VARIABLES} | {_TOKEN, _SECRET}
     rest = {name: value for name, value in os.environ.items() if name not in ours}  # noqa: TID251 - this is the one place
     return rest | dict(values)
 

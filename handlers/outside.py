@@ -132,7 +132,7 @@ class Outside:
     @asynccontextmanager
     async def request(
         self,
-        method: Literal["GET", "POST", "PATCH"],
+        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
         url: str,
         *,
         hosts: tuple[str, ...] = (),

@@ -1,4 +1,5 @@
-"""Standard Webhooks: is this post from whom it says, as it was signed, and of now? Clerk (by Svix) and Supabase sign so.
+"""Standard Webhooks: is this post from whom it says, as it was signed, and of now? Clerk (by Svix) and Supabase sign so,
+and so do we.
 
 base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`. Source: Standard Webhooks 1.0; Svix calls the same headers `svix-…`;
 Supabase joins several signatures with ", " instead of a blank (supabase/auth, internal/hooks/hookshttp).
@@ -76,6 +77,22 @@ def sign(id: str, at: int, body: bytes, secret: bytes) -> str:
     """One entry of the signature header."""
     signed = hmac.digest(secret, b"%s.%d.%s" % (id.encode(), at, body), "sha256")
     return f"v1,{base64.b64encode(signed).decode()}"
+
+
+def signed_headers(id: str, at: int, body: bytes, secrets: Sequence[bytes]) -> dict[str, str]:
+    """What a post of ours carries: a signature with each secret, so that the receiver can change to the newest one.
+
+    Args:
+        id: of the message: the same whenever it is sent again, without a full stop.
+        at: when this very attempt is made, seconds since the epoch.
+    """
+    assert secrets
+    assert _ID.fullmatch(id)
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": str(at),
+        "webhook-signature": " ".join(sign(id, at, body, secret) for secret in secrets),
+    }
 
 
 def verify(

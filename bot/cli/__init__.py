@@ -20,6 +20,7 @@ from bot.cli import (
     loadtest,
     prices,
     serve,
+    system,
     template,
     tenant,
 )
@@ -47,6 +48,7 @@ channel.app.command("doctor")(channel_care.doctor)
 channel.app.command("subscribe")(channel_care.subscribe)
 channel.app.command("register")(channel_care.register)
 channel.app.command("deregister")(channel_care.deregister)
+app.add_typer(system.app, name="system")
 app.add_typer(template.app, name="template")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(form.app, name="form")

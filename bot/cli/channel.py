@@ -23,6 +23,7 @@ from bot.people.channels import (
 from bot.people.form_keys import FormKeyChange, settle_form_key
 from bot.people.health import free_channel
 from bot.people.registrations import reseal_pin
+from bot.people.systems import reseal_systems
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
 from flows.values.ids import ChannelId, TenantId
@@ -220,11 +221,12 @@ def set_channel(
 
 @app.command("reseal")
 def reseal(*, as_json: AsJson = False) -> None:
-    """Seal every token, PIN, form key and signing key with the first key of SMARTERBOT_KEYS; after it the others may go."""
+    """Seal every token, PIN, form key, signing key and secret of a system with the first key of SMARTERBOT_KEYS; after it the others may go."""
 
     async def work(session: Session) -> int:
         changed = await reseal_secrets(session.database, session.box)
         changed += await reseal_keys(session.database, session.box)
+        changed += await reseal_systems(session.database, session.box)
         for sealed in await list_channels(session.database):
             changed += await reseal_pin(session.database, session.box, sealed.channel)
         await session.publish()

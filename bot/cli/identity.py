@@ -6,6 +6,7 @@ from uuid import UUID
 
 import typer
 
+from bot.cli.identity_sync import sync
 from bot.cli.output import (
     AsJson,
     DryRun,
@@ -35,6 +36,7 @@ sessions_app = typer.Typer(help="Sessions of a person.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(person_app, name="person")
 app.add_typer(sessions_app, name="sessions")
+app.command("sync")(sync)
 
 PersonArgument = Annotated[UUID, typer.Argument(metavar="UGID", help="Id of the person.")]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.standard_webhooks import Hook, HookError, read_secrets, sign, verify
+from handlers.standard_webhooks import Hook, HookError, read_secrets, sign, signed_headers, verify
 
 # Standard Webhooks' own vector, reproduced by svix and standardwebhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -36,6 +36,20 @@ def refusal(given: dict[str, str], body: bytes = BODY, *, now_s: int = AT) -> tu
 def test_the_published_vector(name: str) -> None:
     assert sign(ID, AT, BODY, KEY) == SIGNATURE
     assert verify(BODY, headers(name=name), (KEY,), now_s=AT) == Hook(ID, AT, BODY)
+
+
+def test_a_post_of_ours_is_the_published_vector() -> None:
+    sent = signed_headers(ID, AT, BODY, (KEY,))
+
+    assert sent == {"webhook-id": ID, "webhook-timestamp": str(AT), "webhook-signature": SIGNATURE}
+
+
+def test_a_post_of_ours_is_signed_with_each_secret() -> None:
+    sent = signed_headers(ID, AT, BODY, (OTHER, KEY))
+
+    assert sent["webhook-signature"] == f"{sign(ID, AT, BODY, OTHER)} {SIGNATURE}"
+    for secret in (OTHER, KEY):
+        assert verify(BODY, sent, (secret,), now_s=AT).id == ID
 
 
 @pytest.mark.parametrize(

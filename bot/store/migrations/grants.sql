@@ -29,3 +29,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT SELECT ON smarterbot.clerk_users TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.clerk_user_told(text, text, bigint, boolean, timestamptz),
   smarterbot.clerk_user_is(text, text, uuid, text[], text[]) TO :app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.systems TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.identity_deliveries TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.identity_outbox_waiting(integer),
+  smarterbot.identity_outbox_carried(bigint[], timestamptz), smarterbot.identity_versions(uuid[], uuid) TO :app;

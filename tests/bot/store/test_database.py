@@ -24,6 +24,7 @@ ACROSS_TENANTS = {
 READ_BY_THE_DIRECTORY = ("alerts", "api_keys", "channel_health", "channels", "templates", "tenants")
 MORE_POLICIES = {
     **{table: ["directory"] for table in READ_BY_THE_DIRECTORY},
+    "identity_deliveries": ["person"],
     "memberships": ["person"],
 }
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
@@ -107,7 +108,8 @@ async def test_every_table_of_people_has_forced_row_level_security(
     assert [tuple(table) for table in tables] == [
         (name, True, policy)
         for name in (
-            "clerk_users", "identities", "identity_outbox", "memberships", "people", "sessions", "user_auth",
+            "clerk_users", "identities", "identity_deliveries", "identity_outbox", "memberships", "people", "sessions",
+            "user_auth",
         )
     ]  # fmt: skip
 
@@ -181,7 +183,10 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
         ("directory_tenants", ["search_path=pg_catalog, pg_temp"], False),
         ("forget_sessions", ["search_path=pg_catalog, pg_temp"], False),
         ("has_keys", ["search_path=pg_catalog, pg_temp"], False),
+        ("identity_outbox_carried", ["search_path=pg_catalog, pg_temp"], False),
+        ("identity_outbox_waiting", ["search_path=pg_catalog, pg_temp"], False),
         ("identity_person", ["search_path=pg_catalog, pg_temp"], False),
+        ("identity_versions", ["search_path=pg_catalog, pg_temp"], False),
     ]
 
 

@@ -1,0 +1,90 @@
+"""Serves the lanes `n8n/<…>`: a firm's automation hears of its people."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, assert_never
+from uuid import UUID, uuid5
+
+import msgspec
+
+from handlers.n8n.client import N8nClient
+from handlers.persons import SystemKind, Teller, Telling, Tellings, TellPerson, Told, What
+from handlers.ports import Dead, Item, Limits, Meter, Outcome
+
+KIND: Final[SystemKind] = "n8n"
+PER_S: Final = 10  # our choice: a workflow takes some 40 ms
+BURST: Final = 50
+_EVENTS: Final = UUID("a3a0e3b6-5d0e-4b9c-8a55-0d1d7f0f6c1e")
+
+_decode: Final = msgspec.json.Decoder(TellPerson).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class N8n:
+    """The handler of kind `n8n`."""
+
+    def __init__(
+        self,
+        client: N8nClient,
+        tellings: Tellings,
+        *,
+        limits: Limits,
+        meter: Meter,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._teller = Teller(
+            KIND, tellings, self._tell, limits=limits, meter=meter, jitter=jitter,
+            per_s=PER_S, burst=BURST,
+        )  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        return KIND
+
+    async def serve(self, item: Item) -> Outcome:
+        try:
+            action = _decode(item.body)
+        except msgspec.MsgspecError:
+            return Dead("unreadable")
+        return await self._teller.serve(action, item)
+
+    async def _tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
+        system = telling.system
+        id = uuid5(_EVENTS, f"{system.tenant}|{telling.ugid}|{telling.number}")
+        await self._client.post(
+            system.address, system.secret, id=f"evt_{id.hex}", body=_event(telling), is_ours=is_ours
+        )
+        return Told(fields=_fields(telling))
+
+
+def _event(telling: Telling) -> bytes:
+    """What the README shows. No name: nothing is decided by it, and who needs it asks the desk or the ERP."""
+    data: dict[str, object] = {"ugid": telling.ugid, "version": telling.number}
+    match telling.what:
+        case What.PERSON:
+            type = "person.created" if telling.is_first else "person.updated"
+            data |= {
+                "role": telling.role,
+                "since": _time(telling.since),
+                "phone": telling.phone or None,
+                "email": telling.email or None,
+            }
+        case What.REMOVED:
+            type = "person.removed"
+        case What.ERASED:
+            type = "person.erased"
+        case _:
+            assert_never(telling.what)
+    return _encode({"type": type, "timestamp": _time(telling.at), "data": data})
+
+
+def _fields(telling: Telling) -> frozenset[str]:
+    told = {"phone": telling.phone, "email": telling.email}
+    return frozenset(name for name, value in told.items() if value)
+
+
+def _time(at: datetime | None) -> str | None:
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

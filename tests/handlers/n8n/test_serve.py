@@ -1,0 +1,248 @@
+"""n8n is told by a signed post, the same one however often it is posted; what it answers decides what follows."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from handlers.n8n.client import N8nClient
+from handlers.n8n.serve import N8n
+from handlers.outside import Outside
+from handlers.persons import MEND_REST_MS, TRIES_MAX, What
+from handlers.ports import Again, Dead, Done
+from tests.handlers.errands import Bucket, Counts, Watch
+from tests.handlers.n8n.fake import SECRET, FakeN8n, serving
+from tests.handlers.tellings import UGID, Tellings, a_system, serve
+
+
+class Room:
+    def __init__(self, fake: FakeN8n, outside: Outside, *, address: str = "", secret: str = SECRET):
+        self.tellings = Tellings(a_system("n8n", address or fake.url, secret))
+        self.watch, self.bucket, self.counts = Watch(), Bucket(), Counts()
+        self.n8n = N8n(
+            N8nClient(outside, clock=self.watch),
+            self.tellings,
+            limits=self.bucket,
+            meter=self.counts,
+            jitter=lambda: 0.0,
+        )
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeN8n]:
+    async with serving(FakeN8n()) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def outside(fake: FakeN8n) -> AsyncIterator[Outside]:
+    async with Outside.open(trusted=frozenset((fake.url,))) as outside:
+        yield outside
+
+
+@pytest.fixture
+def room(fake: FakeN8n, outside: Outside) -> Room:
+    return Room(fake, outside)
+
+
+async def test_a_new_person(room: Room, fake: FakeN8n) -> None:
+    assert await serve(room.n8n) == Done()
+
+    assert fake.events == [
+        {
+            "type": "person.created",
+            "timestamp": "2026-11-28T12:00:00.123Z",
+            "data": {
+                "ugid": UGID,
+                "version": 1,
+                "role": "customer",
+                "since": "2026-11-27T09:30:00.000Z",
+                "phone": "+56961234567",
+                "email": "ana@example.com",
+            },
+        }
+    ]
+
+
+async def test_a_change_of_them(room: Room, fake: FakeN8n) -> None:
+    await serve(room.n8n)
+    room.tellings.becomes(email="", role="agent")
+    await serve(room.n8n)
+
+    assert fake.events[1]["type"] == "person.updated"
+    data = fake.events[1]["data"]
+    assert (data["version"], data["role"], data["email"]) == (2, "agent", None)
+
+
+@pytest.mark.parametrize(
+    ("what", "type"), [(What.REMOVED, "person.removed"), (What.ERASED, "person.erased")]
+)
+async def test_of_who_is_gone_nothing_is_told_but_that(
+    room: Room, fake: FakeN8n, what: What, type: str
+) -> None:
+    room.tellings.becomes(what=what)
+    await serve(room.n8n)
+
+    [event] = fake.events
+    assert event["type"] == type
+    assert event["data"] == {"ugid": UGID, "version": 2}
+
+
+async def test_what_is_posted_again_has_the_same_id_and_is_signed_anew(
+    room: Room, fake: FakeN8n
+) -> None:
+    fake.silent = 1
+    assert await serve(room.n8n) == Again(5_000, "unreachable")
+
+    room.watch.ms += 600_000
+    fake.now_s = room.watch.s
+    assert await serve(room.n8n, tries=2) == Done()
+
+    assert len(fake.posts) == 2
+    assert len(fake.events) == len(set(fake.posts)) == 1
+
+
+async def test_two_tellings_have_two_ids(room: Room, fake: FakeN8n) -> None:
+    await serve(room.n8n)
+    room.tellings.becomes()
+    await serve(room.n8n)
+
+    assert len(set(fake.posts)) == 2
+
+
+async def test_while_the_secret_is_replaced_both_are_good(fake: FakeN8n, outside: Outside) -> None:
+    newer = SECRET[:-4] + "AAA="
+    room = Room(fake, outside, secret=f"{newer}|{SECRET}")
+
+    assert await serve(room.n8n) == Done()
+    fake.secret = newer
+    assert await serve(room.n8n) == Done()
+
+
+async def test_another_secret_waits_for_somebody_to_mend_it(room: Room, fake: FakeN8n) -> None:
+    fake.secret = SECRET[:-4] + "AAA="
+
+    assert await serve(room.n8n) == Again(MEND_REST_MS, "status_401")
+    assert fake.events == []
+
+
+async def test_a_secret_that_does_not_open_is_no_signature(fake: FakeN8n, outside: Outside) -> None:
+    room = Room(fake, outside, secret="")
+
+    assert await serve(room.n8n) == Again(MEND_REST_MS, "secret")
+    assert fake.posts == []
+
+
+async def test_410_stops_everything(room: Room, fake: FakeN8n) -> None:
+    fake.answers = [web.Response(status=410)]
+
+    assert await serve(room.n8n) == Done()
+    assert room.tellings.stopped
+    assert room.tellings.faults == [("gone", True)]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_what_it_does_not_understand_is_given_up(
+    room: Room, fake: FakeN8n, status: int
+) -> None:
+    fake.answers = [web.Response(status=status)]
+
+    assert await serve(room.n8n) == Dead(f"status_{status}")
+    assert room.tellings.faults == [(f"status_{status}", True)]
+
+
+async def test_a_workflow_that_is_not_active_may_be_activated(room: Room, fake: FakeN8n) -> None:
+    fake.is_active = False
+    assert await serve(room.n8n) == Again(MEND_REST_MS, "status_404")
+
+    fake.is_active = True
+    assert await serve(room.n8n, tries=2) == Done()
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+async def test_an_outage_is_waited_for_longer_and_longer(
+    room: Room, fake: FakeN8n, status: int
+) -> None:
+    for tries, wait_ms in ((1, 5_000), (2, 20_000), (6, 5_120_000), (7, 14_400_000)):
+        fake.answers = [web.Response(status=status)]
+        assert await serve(room.n8n, tries=tries) == Again(wait_ms, f"status_{status}")
+
+    assert not any(for_good for _, for_good in room.tellings.faults)
+
+
+async def test_not_for_ever(room: Room, fake: FakeN8n) -> None:
+    fake.answers = [web.Response(status=503)]
+
+    assert await serve(room.n8n, tries=TRIES_MAX) == Dead("status_503")
+    assert room.tellings.faults == [("status_503", True)]
+
+
+async def test_a_limit_of_theirs_is_kept_and_is_no_fault(room: Room, fake: FakeN8n) -> None:
+    for header, wait_ms in (("7", 7_000), ("", 30_000), ("-1", 30_000), ("999999", 3_600_000)):
+        fake.answers = [web.Response(status=429, headers={"Retry-After": header})]
+        assert await serve(room.n8n, tries=TRIES_MAX) == Again(wait_ms, "status_429", counts=False)
+
+
+async def test_our_own_limit_comes_first(room: Room, fake: FakeN8n) -> None:
+    room.bucket.wait_ms = 70
+
+    assert await serve(room.n8n) == Again(70, "limit", counts=False)
+    assert fake.posts == []
+
+
+async def test_it_does_not_follow_where_it_is_sent(room: Room, fake: FakeN8n) -> None:
+    fake.answers = [web.Response(status=308, headers={"Location": "https://else.example/"})]
+
+    assert await serve(room.n8n) == Again(MEND_REST_MS, "redirect")
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://n8n.example/webhook/x", "no_https"),
+        ("https://127.0.0.1/webhook/x", "address_as_host"),
+        ("https://localhost/webhook/x", "inside_address"),
+        ("https://n8n.example:8443/webhook/x", "other_port"),
+    ],
+)
+async def test_an_address_of_our_own_network_is_not_gone_to(
+    fake: FakeN8n, outside: Outside, address: str, why: str
+) -> None:
+    room = Room(fake, outside, address=address)
+
+    assert await serve(room.n8n) == Again(MEND_REST_MS, why)
+
+
+async def test_whoever_has_lost_the_lease_posts_nothing(room: Room, fake: FakeN8n) -> None:
+    assert await serve(room.n8n, is_ours=False) == Again(5_000, "lease_lost")
+    assert fake.posts == []
+
+
+async def test_nothing_to_tell(room: Room, fake: FakeN8n) -> None:
+    room.tellings.now = None
+
+    assert await serve(room.n8n) == Done()
+    assert fake.posts == []
+
+
+async def test_while_the_records_are_away_nothing_is_given_up(room: Room, fake: FakeN8n) -> None:
+    room.tellings.down = True
+    assert await serve(room.n8n, tries=40) == Again(5_000, "records_down", counts=False)
+
+    room.tellings.down, room.tellings.down_after = False, True
+    assert await serve(room.n8n, tries=40) == Again(5_000, "records_down", counts=False)
+    room.tellings.down_after = False
+    assert await serve(room.n8n, tries=40) == Done()
+    assert len(fake.events) == 1
+
+
+async def test_what_nobody_can_read_is_set_aside(room: Room) -> None:
+    assert await serve(room.n8n, b"{}") == Dead("unreadable")
+
+
+async def test_what_is_counted_is_a_word(room: Room, fake: FakeN8n) -> None:
+    await serve(room.n8n)
+    fake.answers = [web.Response(status=503)]
+    await serve(room.n8n)
+
+    assert room.counts.counted == {("tell_n8n", "person"): 1, ("tell_n8n", "status_503"): 1}
