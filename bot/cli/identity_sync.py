@@ -19,7 +19,6 @@ from bot.identity.propagation import DAY_S, LINES_MAX, Propagation
 from bot.identity.sync import Difference, look
 from bot.lanes import Bell, Lanes, Wire, install
 from bot.metrics import Metrics
-from bot.people.directory import Directory
 from bot.people.tenants import get_tenant, list_firms
 from flows.values.ids import TenantId, Ugid
 from handlers.persons import SystemKind, TellPerson
@@ -133,10 +132,10 @@ async def _lines(session: Session) -> AsyncIterator[Propagation]:
         session.redis_url, name="smarterbot:cli", replicas=settings.replicas_wait
     )
     try:
-        directory = Directory(session.database, wire, session.box)
-        await directory.load()
+        async with session.database.system() as connection:
+            pepper = await connection.fetchval("SELECT pepper FROM smarterbot.installation")
         lanes = Lanes(wire, shards=await install(wire, shards=settings.shards), clock=clock)
-        errands = Errands(lanes, Bell(wire), pepper=directory.pepper)
+        errands = Errands(lanes, Bell(wire), pepper=pepper)
         yield Propagation(session.database, errands, clock=clock, metrics=Metrics())
     finally:
         await wire.close()
