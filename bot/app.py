@@ -215,6 +215,10 @@ async def running(
         outside = await stack.enter_async_context(
             Outside.open(trusted=frozenset(filter(None, _trusted(settings))))
         )
+        # Connections of their own: firms' systems may be slow.
+        to_systems = await stack.enter_async_context(
+            Outside.open(trusted=frozenset(settings.system_origins))
+        )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
         tickets = Tickets(box)
         form_tokens = FormTokens(
@@ -275,22 +279,17 @@ async def running(
         propagation = Propagation(database, errands, clock=clock, metrics=metrics)
         tellings = PostgresTellings(database, box, clock=clock)
         told: list[Handler] = [
-            Odoo(OdooClient(outside), tellings, limits=limits, meter=metrics, jitter=random.random),
+            Odoo(
+                OdooClient(to_systems), tellings, limits=limits, alerts=care, meter=metrics, jitter=random.random
+            ),
             Chatwoot(
-                ChatwootClient(outside),
-                tellings,
-                limits=limits,
-                meter=metrics,
-                jitter=random.random,
+                ChatwootClient(to_systems), tellings, limits=limits, alerts=care, meter=metrics, jitter=random.random
             ),
             N8n(
-                N8nClient(outside, clock=clock),
-                tellings,
-                limits=limits,
-                meter=metrics,
+                N8nClient(to_systems, clock=clock), tellings, limits=limits, alerts=care, meter=metrics,
                 jitter=random.random,
             ),
-        ]
+        ]  # fmt: skip
         handlers = [*of_turns, *others.handlers, *told]
 
         # ------------------------------------------------------- the engine
@@ -514,12 +513,7 @@ async def _until_stopped(
 
 def _trusted(settings: Settings) -> tuple[str, ...]:
     """Addresses that the operator named."""
-    return (
-        settings.graph_url,
-        settings.clerk_api_url,
-        settings.clerk_issuer,
-        *settings.system_origins,
-    )
+    return (settings.graph_url, settings.clerk_api_url, settings.clerk_issuer)
 
 
 async def _forever(work: Coroutine[object, object, object]) -> object:

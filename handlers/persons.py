@@ -4,6 +4,7 @@ Each system is told how things stand, not what happened: an order that comes lat
 same. What it leads to is told by the room of the system; when to try again, and when to give up, is decided here.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,17 @@ from msgspec import Struct
 
 from flows.values.ids import TenantId, Ugid
 from handlers.outside import OutsideError, RefusedUrlError
-from handlers.ports import Again, Dead, Done, Item, Limits, Meter, Outcome
+from handlers.ports import (
+    Again,
+    Alerts,
+    Dead,
+    Done,
+    Item,
+    Limits,
+    Meter,
+    Outcome,
+    StoreDownError,
+)
 
 SystemKind = Literal["odoo", "chatwoot", "n8n"]
 
@@ -27,8 +38,16 @@ MEND_REST_MS: Final = 1_800_000  # somebody has to mend a setting first
 RECORDS_REST_MS: Final = 5_000
 RETRY_S: Final = 30
 RETRY_S_MAX: Final = 3_600
+AT_ONCE_MAX: Final = 4  # of one firm's system in one process: an Odoo gets no faster by more
+BUSY_REST_MS: Final = 1_000
 WITHIN_S: Final = 10.0  # less than a lease
 ANSWER_BYTES_MAX: Final = 1024 * 1024
+
+MENDS: Final = {
+    "system_refuses": "see its address, its secret and what its user may do: smarterbot system set",
+    "system_stopped": "it wants to hear nothing more (410): set it up anew, or remove it: smarterbot system",
+}
+"""What each kind of alert of ours asks an operator to do."""
 
 log = structlog.get_logger()
 
@@ -168,6 +187,7 @@ class Teller:
         tell: Tell,
         *,
         limits: Limits,
+        alerts: Alerts,
         meter: Meter,
         jitter: Callable[[], float],
         per_s: float,
@@ -182,12 +202,26 @@ class Teller:
         self._tellings = tellings
         self._tell = tell
         self._limits = limits
+        self._alerts = alerts
         self._meter = meter
         self._jitter = jitter
         self._per_s = per_s
         self._burst = burst
+        self._busy: Counter[TenantId] = Counter()
+        """Tellings under way, by firm: a system that hangs holds up its own firm, and no other one's connections."""
 
     async def serve(self, order: TellPerson, item: Item) -> Outcome:
+        if self._busy[order.tenant] >= AT_ONCE_MAX:
+            return Again(self._spread(BUSY_REST_MS), "busy", counts=False)
+        self._busy[order.tenant] += 1
+        try:
+            return await self._serve(order, item)
+        finally:
+            self._busy[order.tenant] -= 1
+            if not self._busy[order.tenant]:
+                del self._busy[order.tenant]
+
+    async def _serve(self, order: TellPerson, item: Item) -> Outcome:
         try:
             telling = await self._tellings.begin(self._kind, order, tries=item.tries)
             if telling is None:
@@ -201,7 +235,7 @@ class Teller:
             except TellError as error:
                 return await self._failed(telling, error, item)
             await self._tellings.told(telling, told)
-        except RecordsDownError:
+        except (RecordsDownError, StoreDownError):
             # It may have been told, and is told again then. An erasure must not be lost because PostgreSQL was away.
             return Again(self._spread(RECORDS_REST_MS), "records_down", counts=False)
         self._count(telling.what.value)
@@ -213,7 +247,7 @@ class Teller:
         if item.tries >= TRIES_MAX and then in (Then.LATER, Then.MEND):
             then = Then.NEVER
         if then is Then.STOP:
-            log.error("system.stopped", tenant=telling.system.tenant, system=self._kind)
+            await self._alert(telling, "system_stopped", error.fault)
             await self._tellings.failed(telling, error.fault, for_good=True)
             await self._tellings.stop(telling.system)
             return Done()
@@ -226,17 +260,17 @@ class Teller:
             case Then.LIMIT:
                 return Again(self._spread(after_ms or RETRY_S * 1000), error.fault, counts=False)
             case Then.MEND:
-                log.error(
-                    "system.refuses_us",
-                    tenant=telling.system.tenant,
-                    system=self._kind,
-                    fault=error.fault,
-                )
+                await self._alert(telling, "system_refuses", error.fault)
                 return Again(self._spread(MEND_REST_MS), error.fault)
             case Then.NEVER:
                 return Dead(error.fault)
             case _:
                 assert_never(then)
+
+    async def _alert(self, telling: Telling, kind: str, fault: str) -> None:
+        tenant = telling.system.tenant
+        log.error(kind, tenant=tenant, system=self._kind, fault=fault)
+        await self._alerts.raise_(tenant, None, kind, f"{self._kind} {fault}")
 
     def _count(self, detail: str) -> None:
         self._meter.count(f"tell_{self._kind}", detail)

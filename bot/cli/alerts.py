@@ -13,6 +13,7 @@ from bot.people.alerts import Alert, get_alert, list_alerts, settle_alert
 from bot.people.channels import list_channels
 from bot.people.tenants import list_firms
 from flows.values.ids import TenantId
+from handlers.persons import MENDS
 from handlers.whatsapp.mends import mend_of
 
 app = typer.Typer(help="What somebody has to look at.")
@@ -57,7 +58,7 @@ def show(*, tenant: Of = None, settled: Settled = False, as_json: AsJson = False
         over = f", settled {_when(alert.settled_at)}" if alert.settled_at else ""
         print_line(f"{alert.id}  {who}: {what}{why}")
         print_line(f"    since {_when(alert.first_at)}{often}{over}")
-        if mend := mend_of(alert.kind):
+        if mend := _mend(alert.kind):
             print_line(f"    {mend}")
     if not found:
         print_line("there is nothing to look at")
@@ -123,5 +124,9 @@ def _as_json(alert: Alert) -> dict[str, object]:
         "last_at": alert.last_at,
         "times": alert.times,
         "settled_at": alert.settled_at,
-        "mend": mend_of(alert.kind),
+        "mend": _mend(alert.kind),
     }
+
+
+def _mend(kind: str) -> str:
+    return mend_of(kind) or MENDS.get(kind, "")

@@ -17,7 +17,7 @@ from handlers.persons import (
     Told,
     What,
 )
-from handlers.ports import Dead, Item, Limits, Meter, Outcome
+from handlers.ports import Alerts, Dead, Item, Limits, Meter, Outcome
 
 KIND: Final[SystemKind] = "chatwoot"
 PER_S: Final = (
@@ -37,13 +37,14 @@ class Chatwoot:
         tellings: Tellings,
         *,
         limits: Limits,
+        alerts: Alerts,
         meter: Meter,
         jitter: Callable[[], float],
     ) -> None:
         self._client = client
         self._meter = meter
         self._teller = Teller(
-            KIND, tellings, self._tell, limits=limits, meter=meter, jitter=jitter,
+            KIND, tellings, self._tell, limits=limits, alerts=alerts, meter=meter, jitter=jitter,
             per_s=PER_S, burst=BURST,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ import msgspec
 
 from handlers.n8n.client import N8nClient
 from handlers.persons import SystemKind, Teller, Telling, Tellings, TellPerson, Told, What
-from handlers.ports import Dead, Item, Limits, Meter, Outcome
+from handlers.ports import Alerts, Dead, Item, Limits, Meter, Outcome
 
 KIND: Final[SystemKind] = "n8n"
 PER_S: Final = 10  # our choice: a workflow takes some 40 ms
@@ -29,12 +29,13 @@ class N8n:
         tellings: Tellings,
         *,
         limits: Limits,
+        alerts: Alerts,
         meter: Meter,
         jitter: Callable[[], float],
     ) -> None:
         self._client = client
         self._teller = Teller(
-            KIND, tellings, self._tell, limits=limits, meter=meter, jitter=jitter,
+            KIND, tellings, self._tell, limits=limits, alerts=alerts, meter=meter, jitter=jitter,
             per_s=PER_S, burst=BURST,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from handlers.persons import (
     Told,
     What,
 )
-from handlers.ports import Dead, Item, Limits, Meter, Outcome
+from handlers.ports import Alerts, Dead, Item, Limits, Meter, Outcome
 
 KIND: Final[SystemKind] = "odoo"
 PER_S: Final = 5  # an Odoo of one process does some 50 calls a second, for everybody
@@ -42,13 +42,14 @@ class Odoo:
         tellings: Tellings,
         *,
         limits: Limits,
+        alerts: Alerts,
         meter: Meter,
         jitter: Callable[[], float],
     ) -> None:
         self._client = client
         self._meter = meter
         self._teller = Teller(
-            KIND, tellings, self._tell, limits=limits, meter=meter, jitter=jitter,
+            KIND, tellings, self._tell, limits=limits, alerts=alerts, meter=meter, jitter=jitter,
             per_s=PER_S, burst=BURST,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from flows.values.ids import ChannelId, TenantId
 from handlers.ports import StoreDownError
 
 NOW_MS = 1_764_300_000_000
@@ -46,6 +47,22 @@ class Watch:
     @property
     def s(self) -> int:
         return self.ms // 1000
+
+
+class Alarm:
+    """Alerts, each kept once."""
+
+    def __init__(self) -> None:
+        self.open: set[tuple[str, str]] = set()
+        """(kind, about)"""
+        self.down = False
+
+    async def raise_(
+        self, tenant: TenantId, channel: ChannelId | None, kind: str, about: str
+    ) -> None:
+        if self.down:
+            raise StoreDownError("down")
+        self.open.add((kind, about))
 
 
 class Bucket:

@@ -1,27 +1,43 @@
 """A login through everything, and out again: the firm's own systems hear of the person, signed and once."""
 
+import asyncio
+import random
 import re
+import signal
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
+import aiohttp
+import asyncpg
 import pytest
 import redis
 
+from bot.clock import Clock
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.identity import people
 from bot.identity.moments import moment
+from bot.identity.propagation import CHORE
+from bot.lanes import PREFIX
 from bot.people.systems import set_system
+from bot.people.tenants import add_tenant
+from bot.settings import read_settings
 from bot.store.database import Database
 from bot.store.secrets import SecretBox
+from flows.dialog.ctx import Firm
 from flows.values.ids import TenantId, Ugid
+from flows.values.rut import Rut
 from handlers.persons import System
 from tests.echo import echo_book
 from tests.handlers.chatwoot import fake as chatwoot
 from tests.handlers.n8n.fake import SECRET, FakeN8n, serving
-from tests.whole.conftest import Whole, whole_server
+from tests.whole.conftest import KEYS, Whole, whole_server
+from tests.whole.machines import Server
 from tests.whole.people import phone, until
+from tests.whole.waits import SHORT
 
 PERSON: Final = 7
 
@@ -138,3 +154,111 @@ async def test_a_login_reaches_n8n_signed_and_once_and_an_erasure_after_it(
     for place in (repr(names), metrics, printed.out, printed.err):
         for word in (phone(PERSON), SECRET, chatwoot.TOKEN):
             assert word not in place
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Two processes that work, the database, and the automation of the only firm."""
+
+    servers: tuple[Server, Server]
+    database: Database
+    firm: TenantId
+    superuser: "asyncpg.Connection[asyncpg.Record]"
+    n8n: FakeN8n
+
+    async def enters(self, n: int) -> Ugid:
+        at = moment(Clock())
+        async with self.database.system() as connection:
+            ugid = await people.enter(
+                connection, "phone", "", phone(n), at=at, method="whatsapp_code"
+            )
+            await people.join(connection, ugid, self.firm, at)
+            return ugid
+
+    async def all_told(self, ugids: list[Ugid]) -> None:
+        async def told() -> bool:
+            return {event["data"]["ugid"] for event in self.n8n.events} >= set(ugids)
+
+        await until(told, within_s=40, what="everybody's event")
+
+
+@pytest.fixture
+async def workers(stores: Stores, tmp_path: Path, n8n: FakeN8n) -> AsyncIterator[Workers]:
+    environment = {
+        "DATABASE_URL": stores.postgres.app,
+        "DATABASE_OWNER_URL": stores.postgres.owner,
+        "REDIS_URL": stores.redis_url,
+        "SMARTERBOT_KEYS": KEYS,
+        "SMARTERBOT_DATA": str(tmp_path),
+        "SMARTERBOT_SHARDS": "8",
+        "WHATSAPP_APP_SECRET": "x",
+        "WHATSAPP_VERIFY_TOKEN": "x",
+        "SYSTEM_ORIGINS": n8n.url.partition("/webhook")[0],
+    }
+    superuser = await asyncpg.connect(stores.postgres.app.replace("smarterbot_app@", "postgres@"))
+    async with (
+        Database.open(stores.postgres.app) as database,
+        aiohttp.ClientSession() as http,
+    ):
+        firm = Firm(id=TenantId(str(uuid4())), name="Panadería Sol")
+        await add_tenant(database, firm, rut=Rut("765432103"))
+        box = SecretBox(read_settings(environment).keys)
+        n8n_of = System(firm.id, "n8n", n8n.url, {}, SECRET)
+        await set_system(database, box, n8n_of, at=moment(Clock()))
+        first, second = (
+            Server(f"worker-{n}", tmp_path, role="worker", environment=environment, waits=SHORT, http=http)
+            for n in (1, 2)
+        )  # fmt: skip
+        try:
+            await asyncio.gather(first.start(), second.start())
+            yield Workers((first, second), database, firm.id, superuser, n8n)
+        finally:
+            for server in (first, second):
+                server.discard()
+            await superuser.close()
+
+
+async def test_killed_after_the_lanes_and_before_the_mark(workers: Workers) -> None:
+    """Whoever carried it is killed; the next one carries it again, and it is told once."""
+    first, second = workers.servers
+    second.kill()
+    first.send(signal.SIGSTOP)
+    ugid = await workers.enters(1)
+    async with workers.superuser.transaction():
+        # Lines can be read, and not be marked.
+        await workers.superuser.execute("LOCK TABLE smarterbot.identity_outbox IN EXCLUSIVE MODE")
+        first.send(signal.SIGCONT)
+        await workers.all_told([ugid])
+        first.kill()
+    waiting = "SELECT count(*) FROM smarterbot.identity_outbox WHERE carried_at IS NULL"
+    left = await workers.superuser.fetchval(waiting)
+    with redis.Redis.from_url(workers.servers[0].variables["REDIS_URL"]) as store:
+        assert store.delete(f"{PREFIX}rota:{CHORE}") == 1  # it would end by itself in ten seconds
+    await second.start()
+
+    async def carried() -> bool:
+        return bool(await workers.superuser.fetchval(waiting) == 0)
+
+    await until(carried, within_s=30, what="the mark")
+    await workers.all_told([await workers.enters(2)])
+    assert left == 3
+    assert [event["data"]["version"] for event in workers.n8n.events] == [1, 1]
+    assert len(workers.n8n.posts) == 2
+
+
+async def test_killed_at_any_moment_everybody_is_told_once(workers: Workers) -> None:
+    chance = random.Random(7)
+    ugids = []
+    for n in range(24):
+        ugids.append(await workers.enters(n))
+        if n % 4 == 3:
+            await asyncio.sleep(chance.uniform(0.0, 1.2))
+            victim = chance.choice(workers.servers)
+            victim.kill()
+            await victim.start()
+    await workers.all_told(ugids)
+
+    told = sorted(event["data"]["ugid"] for event in workers.n8n.events)
+    assert told == sorted(ugids)
+    assert {event["type"] for event in workers.n8n.events} == {"person.created"}
+    assert workers.n8n.refused == 0

@@ -39,6 +39,7 @@ from handlers.persons import System, SystemKind, TellPerson
 from handlers.ports import Handler, StoreDownError
 from tests.bot.people.conftest import BAKERY, BAKERY_RUT, BUTCHERY, BUTCHERY_RUT
 from tests.handlers.chatwoot import fake as chatwoot
+from tests.handlers.errands import Alarm
 from tests.handlers.n8n import fake as n8n
 from tests.handlers.odoo import fake as odoo
 
@@ -115,8 +116,9 @@ class Works:
             service = Service(self.lanes, handler, clock=self.clock, metrics=self.metrics)
             for shard in range(SHARDS):
                 while taken := (await self.lanes.claim(shard, handler.kind, lanes=200)).taken:
-                    await asyncio.gather(*(service.carry(one) for one in taken))
-                    served += len(taken)
+                    for one in taken:
+                        await service.carry(one)
+                        served += 1
         return served
 
     async def tell(self) -> int:
@@ -167,7 +169,12 @@ async def a_process(
     limits = Limits(wire, clock=clock)
     trusted = frozenset((automation.url, erp.url, desk.url))
     async with Outside.open(trusted=trusted) as outside:
-        more: dict[str, Any] = {"limits": limits, "meter": metrics, "jitter": lambda: 0.0}
+        more: dict[str, Any] = {
+            "limits": limits,
+            "alerts": Alarm(),
+            "meter": metrics,
+            "jitter": lambda: 0.0,
+        }
         yield Works(
             database=database,
             lanes=lanes,

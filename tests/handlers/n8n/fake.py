@@ -1,5 +1,6 @@
 """n8n with one workflow behind a webhook: it checks each signature by itself and takes each id once, as the README shows."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -31,6 +32,10 @@ class FakeN8n:
         self.events: list[dict[str, Any]] = []
         """What was taken, each id once."""
         self.refused = 0
+        self.gate = asyncio.Event()
+        """Nobody is answered before it is open."""
+        self.gate.set()
+        self.waiting = 0
         self.url = ""
 
     def app(self) -> web.Application:
@@ -40,6 +45,9 @@ class FakeN8n:
 
     async def _hook(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
         if self.answers:
             return self.answers.pop(0)
         if not self.is_active:

@@ -1,5 +1,6 @@
 """n8n is told by a signed post, the same one however often it is posted; what it answers decides what follows."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,9 +9,9 @@ from aiohttp import web
 from handlers.n8n.client import N8nClient
 from handlers.n8n.serve import N8n
 from handlers.outside import Outside
-from handlers.persons import MEND_REST_MS, TRIES_MAX, What
+from handlers.persons import AT_ONCE_MAX, BUSY_REST_MS, MEND_REST_MS, TRIES_MAX, What
 from handlers.ports import Again, Dead, Done
-from tests.handlers.errands import Bucket, Counts, Watch
+from tests.handlers.errands import Alarm, Bucket, Counts, Watch
 from tests.handlers.n8n.fake import SECRET, FakeN8n, serving
 from tests.handlers.tellings import UGID, Tellings, a_system, serve
 
@@ -19,10 +20,12 @@ class Room:
     def __init__(self, fake: FakeN8n, outside: Outside, *, address: str = "", secret: str = SECRET):
         self.tellings = Tellings(a_system("n8n", address or fake.url, secret))
         self.watch, self.bucket, self.counts = Watch(), Bucket(), Counts()
+        self.alarm = Alarm()
         self.n8n = N8n(
             N8nClient(outside, clock=self.watch),
             self.tellings,
             limits=self.bucket,
+            alerts=self.alarm,
             meter=self.counts,
             jitter=lambda: 0.0,
         )
@@ -122,7 +125,9 @@ async def test_while_the_secret_is_replaced_both_are_good(fake: FakeN8n, outside
 async def test_another_secret_waits_for_somebody_to_mend_it(room: Room, fake: FakeN8n) -> None:
     fake.secret = SECRET[:-4] + "AAA="
 
-    assert await serve(room.n8n) == Again(MEND_REST_MS, "status_401")
+    for _ in range(2):
+        assert await serve(room.n8n) == Again(MEND_REST_MS, "status_401")
+    assert room.alarm.open == {("system_refuses", "n8n status_401")}
     assert fake.events == []
 
 
@@ -133,12 +138,26 @@ async def test_a_secret_that_does_not_open_is_no_signature(fake: FakeN8n, outsid
     assert fake.posts == []
 
 
+async def test_an_alert_that_cannot_be_raised_is_raised_at_the_next_try(
+    room: Room, fake: FakeN8n
+) -> None:
+    fake.answers = [web.Response(status=410), web.Response(status=410)]
+    room.alarm.down = True
+    assert await serve(room.n8n) == Again(5_000, "records_down", counts=False)
+    assert not room.tellings.stopped
+
+    room.alarm.down = False
+    assert await serve(room.n8n) == Done()
+    assert room.tellings.stopped
+
+
 async def test_410_stops_everything(room: Room, fake: FakeN8n) -> None:
     fake.answers = [web.Response(status=410)]
 
     assert await serve(room.n8n) == Done()
     assert room.tellings.stopped
     assert room.tellings.faults == [("gone", True)]
+    assert room.alarm.open == {("system_stopped", "n8n gone")}
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -216,6 +235,21 @@ async def test_an_address_of_our_own_network_is_not_gone_to(
 async def test_whoever_has_lost_the_lease_posts_nothing(room: Room, fake: FakeN8n) -> None:
     assert await serve(room.n8n, is_ours=False) == Again(5_000, "lease_lost")
     assert fake.posts == []
+
+
+async def test_a_system_that_hangs_is_asked_four_times_at_once_and_no_more(
+    room: Room, fake: FakeN8n
+) -> None:
+    fake.gate.clear()
+    tasks = [asyncio.create_task(serve(room.n8n)) for _ in range(AT_ONCE_MAX + 2)]
+    while fake.waiting < AT_ONCE_MAX:  # noqa: ASYNC110  it is another server
+        await asyncio.sleep(0.001)
+    busy = Again(BUSY_REST_MS, "busy", counts=False)
+    assert [await task for task in tasks[AT_ONCE_MAX:]] == [busy, busy]
+
+    fake.gate.set()
+    assert [await task for task in tasks[:AT_ONCE_MAX]] == [Done()] * AT_ONCE_MAX
+    assert await serve(room.n8n) == Done()
 
 
 async def test_nothing_to_tell(room: Room, fake: FakeN8n) -> None:

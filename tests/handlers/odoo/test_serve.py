@@ -10,7 +10,7 @@ from handlers.odoo.serve import Odoo
 from handlers.outside import Outside
 from handlers.persons import MEND_REST_MS, What
 from handlers.ports import Again, Dead, Done
-from tests.handlers.errands import Bucket, Counts
+from tests.handlers.errands import Alarm, Bucket, Counts
 from tests.handlers.odoo.fake import DATABASE, KEY, LOGIN, FakeOdoo, Partner, page, serving
 from tests.handlers.tellings import UGID, Tellings, a_system, serve
 
@@ -22,10 +22,12 @@ class Room:
         system = a_system("odoo", fake.url, key, **{"database": DATABASE, "login": LOGIN} | options)
         self.tellings = Tellings(system)
         self.bucket, self.counts = Bucket(), Counts()
+        self.alarm = Alarm()
         self.odoo = Odoo(
             OdooClient(outside),
             self.tellings,
             limits=self.bucket,
+            alerts=self.alarm,
             meter=self.counts,
             jitter=lambda: 0.0,
         )
