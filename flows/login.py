@@ -13,11 +13,15 @@ from flows.calls.identity import ApproveLogin, AskedLogin, CheckLogin, EnterPane
 from flows.dialog.calls import Failed
 from flows.dialog.content import Link
 from flows.dialog.events import Heard
-from flows.dialog.flow import Flow, Step, go
+from flows.dialog.flow import Flow, Step, go, say
 from flows.values.login_ref import find_ref
 
 LIFE: Final = timedelta(minutes=5)
 """So long a login waits for its confirmation, and a link into the panel for its use."""
+
+
+ENTRY: Final = "#entry="
+"""What a link into the panel ends with, before its secret: no server on the way is told what stands behind a `#`."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,9 @@ panel = Flow("panel", Entry, bool)
 def enter(s: Entry, link: str) -> Step:
     if not link:
         return panel.end(result=False, say="none")
+    if not link.startswith("https://"):
+        # At a developer's: WhatsApp's button opens nothing else.
+        return panel.end(result=True, say=say("plain", link=link), worth=LIFE)
     return panel.end(
         result=True,
         say="ready",

@@ -20,6 +20,7 @@ from bot.store.errors import UNAVAILABLE
 from flows.calls.identity import ApproveLogin, AskedLogin, CheckLogin, EnterPanel, RefuseLogin
 from flows.dialog.calls import decode, encode
 from flows.dialog.events import Result
+from flows.login import ENTRY
 from flows.values.ids import TenantId
 from handlers.actions import Ask
 from handlers.events import Answered
@@ -139,8 +140,7 @@ class ChatLogins:
         entry = msgspec.structs.replace(who, ugid=ugid)
         secret = await self._links.enter(entry, tenant=tenant, locale="")
         self._metrics.count("login_link", "entry")
-        # Behind the #: no server on the way is told, and nothing that only looks at the address uses it up.
-        return f"{self._page}#entry={secret}"
+        return f"{self._page}{ENTRY}{secret}"
 
     async def _who(self, ask: Ask) -> Who | None:
         """Whose message it was. None: the conversation is nobody's any more."""
