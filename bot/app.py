@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from bot.api.once import Once
-from bot.api.openapi import document
+from bot.api.openapi import document, route_of
 from bot.api.operations import Operations
 from bot.api.reading import Reader
 from bot.api.server import ApiRoutes
@@ -43,6 +43,8 @@ from bot.engine.standings import Standings
 from bot.engine.worker import Worker
 from bot.identity.assembly import Identity
 from bot.identity.chat import ChatLogins
+from bot.identity.document import CLERK
+from bot.identity.document import ROUTES as LOGIN_ROUTES
 from bot.identity.login_page import PAGE
 from bot.identity.other_logins import OtherLogins
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
@@ -372,7 +374,13 @@ async def running(
                 limits=limits,
                 clock=clock,
                 metrics=metrics,
-                document=document(operations),
+                document=document(
+                    [
+                        *map(route_of, operations),
+                        *LOGIN_ROUTES,
+                        *([CLERK] if settings.clerk_issuer else []),
+                    ]
+                ),
             )
             app.add_routes(api.routes())
             app.add_routes(identity.routes)

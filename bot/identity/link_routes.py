@@ -32,6 +32,7 @@ from bot.identity.routes import (
     unavailable,
 )
 from bot.identity.sessions import Sessions
+from bot.identity.values import LinkBegun, LinkStands
 from bot.metrics import Metrics
 from bot.people.directory import Directory
 from bot.store.database import Database
@@ -143,13 +144,7 @@ class LinkRoutes:
         address = f"https://wa.me/{digits}?text={quote(message, safe='')}"
         self._metrics.count("login_link", "begun")
         answer = answer_json(
-            {
-                "url": address,
-                "qr": _svg(address),
-                "message": message,
-                "expires_in": LIFE_MS // 1000,
-            },
-            HTTPStatus.CREATED,
+            LinkBegun(address, _svg(address), message, LIFE_MS // 1000), HTTPStatus.CREATED
         )
         answer.set_cookie(
             COOKIE,
@@ -164,7 +159,7 @@ class LinkRoutes:
 
     async def look(self, request: web.Request) -> web.Response:
         status, left_ms = await self._links.look(request.cookies.get(COOKIE, ""))
-        return answer_json({"status": status, "expires_in": left_ms // 1000})
+        return answer_json(LinkStands(status, left_ms // 1000))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: how it stands, at once and whenever it changes, until there is nothing more to tell."""
@@ -185,7 +180,7 @@ class LinkRoutes:
             told = ""
             while True:
                 if status != told:
-                    data = msgspec.json.encode({"status": status, "expires_in": left_ms // 1000})
+                    data = msgspec.json.encode(LinkStands(status, left_ms // 1000))
                     await stream.write(b"event: status\ndata: " + data + b"\n\n")
                     told = status
                 else:

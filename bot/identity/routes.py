@@ -8,14 +8,14 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
 from aiohttp import hdrs, web
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from bot.api.problems import MEDIA_TYPE, ApiError, FieldProblem, invalid, unreadable
 from bot.clock import Clock
@@ -28,6 +28,17 @@ from bot.identity.otp import LIFE_S, Capped, Codes, Proved, Purpose, TooSoon
 from bot.identity.secrets import Macs
 from bot.identity.sessions import Opened, Sessions, list_sessions
 from bot.identity.tokens import ALGORITHM, Claims, Tokens
+from bot.identity.values import (
+    Address,
+    CodeSent,
+    Discovery,
+    Jwks,
+    LoggedIn,
+    Me,
+    OpenSessions,
+    Place,
+    SessionInfo,
+)
 from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
 from bot.people.directory import Directory
@@ -177,14 +188,8 @@ class IdentityRoutes:
             case Capped(wait_s=wait_s):
                 raise too_many("No codes can be sent now.", wait_s)
             case challenge:
-                return answer_json(
-                    {
-                        "challenge_id": challenge.id,
-                        "expires_in": LIFE_S,
-                        "resend_in": challenge.resend_s,
-                    },
-                    HTTPStatus.ACCEPTED,
-                )
+                sent_now = CodeSent(challenge.id, LIFE_S, challenge.resend_s)
+                return answer_json(sent_now, HTTPStatus.ACCEPTED)
 
     async def give_code(self, request: web.Request) -> web.Response:
         given = await read_body(request, GiveCode)
@@ -294,31 +299,26 @@ class IdentityRoutes:
             person = await people.get_person(connection, claims.ugid)
         if person is None:
             raise _unknown_caller()
-        firms = [
-            {
-                "id": place.tenant,
-                "name": firm.name,
-                "role": place.role,
-            }
-            for place in person.memberships
-            if (firm := self._directory.firm(place.tenant)) is not None
-        ]
         return answer_json(
-            {
-                "ugid": person.ugid,
-                "session": claims.session,
-                "tenant": claims.tenant,
-                "role": claims.role,
-                "identities": [
-                    {"kind": each.kind, "value": each.value, "verified_at": each.verified_at}
+            Me(
+                ugid=person.ugid,
+                session=claims.session,
+                tenant=claims.tenant,
+                role=claims.role,
+                identities=[
+                    Address(each.kind, each.value, each.verified_at)
                     for each in person.identities
                     # A BSUID means nothing outside the portfolio that it is of.
                     if each.valid_to is None
                     and each.verified_at
-                    and each.kind in ("phone", "email")
+                    and (each.kind == "phone" or each.kind == "email")
                 ],
-                "tenants": firms,
-            }
+                tenants=[
+                    Place(place.tenant, firm.name, place.role)
+                    for place in person.memberships
+                    if (firm := self._directory.firm(place.tenant)) is not None
+                ],
+            )
         )
 
     async def list_sessions(self, request: web.Request) -> web.Response:
@@ -326,21 +326,21 @@ class IdentityRoutes:
         async with self._database.system() as connection:
             sessions = await list_sessions(connection, claims.ugid, at=moment(self._clock))
         return answer_json(
-            {
-                "sessions": [
-                    {
-                        "id": each.id,
-                        "agent": each.agent,
-                        "method": each.method,
-                        "created_at": each.created_at,
-                        "refreshed_at": each.refreshed_at,
-                        "expires_at": each.expires_at,
-                        "tenant": each.tenant,
-                        "current": each.id == claims.session,
-                    }
+            OpenSessions(
+                [
+                    SessionInfo(
+                        id=each.id,
+                        agent=each.agent,
+                        method=each.method,
+                        created_at=each.created_at,
+                        refreshed_at=each.refreshed_at,
+                        expires_at=each.expires_at,
+                        tenant=each.tenant,
+                        current=each.id == claims.session,
+                    )
                     for each in sessions
                 ]
-            }
+            )
         )
 
     async def end_session(self, request: web.Request) -> web.Response:
@@ -361,26 +361,26 @@ class IdentityRoutes:
 
     async def jwks(self, _request: web.Request) -> web.Response:
         self._keys.current()
-        return _shown({"keys": self._keys.shown()})
+        return _shown(Jwks(self._keys.shown()))
 
     async def discovery(self, _request: web.Request) -> web.Response:
         issuer = self._tokens.issuer
         return _shown(
-            {
-                "issuer": issuer,
-                "jwks_uri": f"{issuer}/.well-known/jwks.json",
-                "token_endpoint": f"{issuer}/auth/refresh",
-                "userinfo_endpoint": f"{issuer}/auth/me",
-                "end_session_endpoint": f"{issuer}/auth/logout",
-                "grant_types_supported": ["refresh_token"],
-                "response_types_supported": ["token"],
-                "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": [ALGORITHM],
-                "claims_supported": [
+            Discovery(
+                issuer=issuer,
+                jwks_uri=f"{issuer}/.well-known/jwks.json",
+                token_endpoint=f"{issuer}/auth/refresh",
+                userinfo_endpoint=f"{issuer}/auth/me",
+                end_session_endpoint=f"{issuer}/auth/logout",
+                grant_types_supported=["refresh_token"],
+                response_types_supported=["token"],
+                subject_types_supported=["public"],
+                id_token_signing_alg_values_supported=[ALGORITHM],
+                claims_supported=[
                     "iss", "sub", "aud", "exp", "iat", "sid", "session_id", "role", "aal", "amr",
                     "app_metadata",
                 ],
-            }
+            )
         )  # fmt: skip
 
     # -------------------------------------------------------------- who asks, and may they
@@ -442,11 +442,8 @@ class IdentityRoutes:
             tenant=opened.tenant,
             role=opened.role,
         )
-        body: dict[str, object] = {"access_token": token}
-        if opened.refresh_token:
-            body["refresh_token"] = opened.refresh_token
-        body |= {"token_type": "bearer", "expires_in": ACCESS_S, "ugid": opened.ugid}
-        return answer_json(body)
+        refresh = opened.refresh_token or UNSET
+        return answer_json(LoggedIn(token, "bearer", ACCESS_S, opened.ugid, refresh))
 
     def served(
         self, path: str, do: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -535,13 +532,13 @@ def network_of(request: web.Request, proxies: int) -> str:
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def answer_json(body: dict[str, Any], status: int = HTTPStatus.OK) -> web.Response:
+def answer_json(body: Struct, status: int = HTTPStatus.OK) -> web.Response:
     return web.Response(
         body=_json(body), status=status, headers=_HEADERS, content_type="application/json"
     )
 
 
-def _shown(body: dict[str, Any]) -> web.Response:
+def _shown(body: Struct) -> web.Response:
     """For everybody, from any page, and to be kept for a while."""
     return web.Response(
         body=_json(body),

@@ -93,7 +93,7 @@ NO_CHANNEL_MS: Final = 300_000
 UPLOAD_CODES: Final = frozenset((100, 131009, 131053))
 """What Meta says of a file that it does not have any more, or could not take."""
 
-CODE_AGE_MS_MAX: Final = 600_000  # a one-time code is of no use later
+CODE_AGE_MS_MAX: Final = 300_000  # a one-time code is of no use later
 TEMPLATE_AGE_MS_MAX: Final = 86_400_000  # what could not be sent for a day is not news any more
 TEMPLATE_REST_MS: Final = 900_000
 """A template that Meta refused is left alone for so long: until then it has been read again."""

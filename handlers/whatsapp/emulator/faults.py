@@ -61,6 +61,9 @@ class Faults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Switch: 401 with error 190."""
     template_paused: int = 0
     """Switch: every template answers 132015."""
+    pacing_ms: int = 0
+    """Amount: templates are held back for so long until people have judged the first ones; with `fail_with` 132015 they
+    are dropped then."""
     form_blocked: int = 0
     """Switch: a message that opens a form answers 132068."""
     form_throttled: int = 0

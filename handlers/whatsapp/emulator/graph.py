@@ -161,10 +161,11 @@ class Graph:
             if error.code == 131047:
                 self._faults.take(number, "window_error")  # only now is it used up
             raise
+        held_ms = faults.pacing_ms if isinstance(send.content, Notice) else 0
         if self._faults.take(number, "statuses_first"):
             await self._phones.receive_at_once(accepted)
         else:
-            self._phones.receive(accepted)
+            self._phones.receive(accepted, held_ms=held_ms)
         if self._faults.take(number, "reset"):
             return _reset(request)
         # Meta: both addresses may be given; the phone wins, and then no user_id is told.
@@ -175,7 +176,7 @@ class Graph:
         )
         message = {"id": accepted.message.wamid}
         if isinstance(send.content, Notice):
-            message["message_status"] = "accepted"
+            message["message_status"] = "held_for_quality_assessment" if held_ms else "accepted"
         return web.json_response(
             {"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]}
         )

@@ -218,10 +218,10 @@ class Phones:
         if not update.is_status and update.field == "messages":
             self._mark(update.wamid, "delivered")
 
-    def receive(self, accepted: Accepted) -> None:
+    def receive(self, accepted: Accepted, *, held_ms: int = 0) -> None:
         """A message of the business is on its way to the person: its statuses follow."""
         self._arrive(accepted.message)
-        self._chores.begin(self._travel(accepted, asyncio.Event()))
+        self._chores.begin(self._travel(accepted, asyncio.Event(), held_ms=held_ms))
 
     async def receive_at_once(self, accepted: Accepted) -> None:
         """As `receive`, but return only when the bot has had the statuses, or does not take them."""
@@ -265,10 +265,12 @@ class Phones:
             self._witness.accepted(message)
         self.tell(message)
 
-    async def _travel(self, accepted: Accepted, arrived: asyncio.Event) -> None:
+    async def _travel(
+        self, accepted: Accepted, arrived: asyncio.Event, *, held_ms: int = 0
+    ) -> None:
         wamid = accepted.message.wamid
         posted = []
-        await self._waits.during(self._pace.sent_ms)
+        await self._waits.during(held_ms + self._pace.sent_ms)
         if accepted.fails:
             posted.append(self._step(wamid, "failed", code=accepted.fails))
         else:

@@ -12,6 +12,8 @@ from redis.crc import key_slot
 from bot.embedded.postgres import PostgresUrls
 from bot.identity.otp import BLOCK_SENT_MIN, LIFE_S, LONG_MAX, TRIES_MAX
 from bot.store.secrets import SecretBox
+from flows.catalogue import LOCALES
+from flows.dialog.templates import read_templates
 from flows.values.phone import WaId
 from tests.bot.identity.conftest import NEW_KEY, OLD_KEY, House, house_of, number, wrong
 from tests.bot.people.conftest import BAKERY, BUTCHERY
@@ -577,3 +579,12 @@ async def test_a_code_lies_in_its_lane_sealed_for_that_lane(house: House) -> Non
         "{}", tenant="installation", field="otp.letter.code-a"
     )
     assert letters.open("code-a", other) is None
+
+
+def test_the_template_says_how_long_a_code_lives() -> None:
+    templates = read_templates(LOCALES)
+
+    for locale in templates.locales:
+        template = templates.get("codigo_ingreso", locale)
+        assert template is None or template.expires_minutes * 60 == LIFE_S
+    assert templates.get("codigo_ingreso", "es_CL") is not None

@@ -191,6 +191,7 @@ export const TEXTS = {
     refuse_with: "Rechazo al enviar",
     fail_with: "Falla después de aceptar",
     slow_ms: "API lenta (ms)",
+    pacing_ms: "Plantillas retenidas (ms)",
     media_gone: "Archivo borrado en Meta",
     media_url_dead: "Enlace vencido (404)",
     media_inside: "Enlace a la red interna",

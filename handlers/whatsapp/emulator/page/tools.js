@@ -18,14 +18,14 @@ const GROUPS = {
   },
   graph: {
     switches: ["reset", "http_500", "http_502", "pair_limit", "throughput", "token_expired", "template_paused", "form_blocked", "form_throttled", "window_error"],
-    amounts: { slow_ms: 600_000 },
+    amounts: { slow_ms: 600_000, pacing_ms: 3_600_000 },
   },
   media: {
     switches: ["media_gone", "media_url_dead", "media_inside", "media_redirect", "media_damaged", "media_swapped", "media_endless", "upload_refused"],
     amounts: { media_slow_ms: 600_000 },
   },
 };
-const FAILURES = [130472, 131000, 131026, 131047, 131048, 131049, 131050];
+const FAILURES = [130472, 131000, 131026, 131047, 131048, 131049, 131050, 132015];
 const TRUTH_EVERY_MS = 400;
 
 const panel = byId("tools");

@@ -3,6 +3,7 @@
 import asyncio
 
 import aiohttp
+import msgspec
 import pytest
 
 from handlers.whatsapp.emulator.faults import ALWAYS, Board, Faults
@@ -278,6 +279,34 @@ async def test_a_message_may_fail_with_any_code(stage: Stage) -> None:
     statuses = await stage.hears_statuses()
     assert answer.status == 200
     assert failures(statuses) == [("failed", 131049)]
+
+
+@pytest.mark.parametrize(
+    ("faults", "end"),
+    [
+        pytest.param({}, "delivered", id="released"),
+        pytest.param({"fail_with": 132015}, "failed", id="dropped"),
+    ],
+)
+async def test_templates_are_held_back_until_the_first_ones_were_judged(
+    stage: Stage, faults: dict[str, int], end: str
+) -> None:
+    await stage.knows()
+    await stage.faults(pacing_ms=600_000, **faults)
+
+    answer = await stage.sends(reminder())
+    await stage.until_all_wait()
+    await stage.shift(599_999)
+    await stage.until_all_wait()
+    message = stage.emulator.world.message(answer.wamid)
+    assert message is not None
+    early = message.status
+    await stage.shift(1)
+
+    [taken] = msgspec.convert(answer.body["messages"], list[dict[str, str]])
+    assert taken["message_status"] == "held_for_quality_assessment"
+    assert early is None
+    assert [status["status"] for status in await stage.hears_statuses()][-1] == end
 
 
 async def test_a_slow_answer_waits_for_its_time(stage: Stage) -> None:
