@@ -33,6 +33,7 @@ from bot.identity.routes import (
 )
 from bot.identity.sessions import Sessions
 from bot.identity.values import LinkBegun, LinkStands
+from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
 from bot.people.directory import Directory
 from bot.store.database import Database
@@ -191,8 +192,10 @@ class LinkRoutes:
                 status, left_ms = await self._links.look(secret)
             await stream.write_eof()
         except ConnectionResetError:
-            # The page was closed.
-            pass
+            pass  # the page was closed
+        except (StoreLostError, LaneError):
+            # Its answer has begun, so it cannot be told a problem: it is cut off, and asks.
+            stream.force_close()
         finally:
             self._telling -= 1
         return stream
