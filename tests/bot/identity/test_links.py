@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bot.embedded.postgres import PostgresUrls
-from bot.identity import people
+from bot.identity import link_routes, people
 from bot.identity.link_routes import COOKIE
 from bot.identity.links import Links, Who
 from flows.values.ids import ChannelId, ConversationId, Ugid
@@ -145,6 +145,31 @@ async def test_a_browser_is_told_by_events(house: House, browser: Browser, links
     assert b'"status":"asked"' in first
     assert b'"status":"approved"' in rest
     assert b"token" not in first + rest
+
+
+async def test_a_process_tells_so_many_browsers_and_the_others_ask(
+    house: House, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_routes, "EVENTS_MAX", 1)
+    await browser.begin()
+    headers = {"Cookie": f"{COOKIE}={browser.cookie}"}
+    async with house.http.get("/auth/link/events", headers=headers) as stream:
+        await stream.content.readuntil(b"\n\n")
+
+        refused = await browser.call("GET", "/auth/link/events")
+
+        assert (refused.status, refused.problem) == (503, "unavailable")
+        assert await browser.status() == "waiting"
+        house.passes(301)
+        assert b'"status":"over"' in await stream.content.read()
+    async with house.http.get("/auth/link/events", headers=headers) as stream:
+        assert stream.status == 200
+
+
+async def test_the_message_is_in_the_language_that_was_asked_for(browser: Browser) -> None:
+    begun = await browser.call("POST", "/auth/link", {"locale": "en"})
+
+    assert begun.body["message"].startswith("I want to sign in to Panadería Sol. Ref: ")
 
 
 async def place_shown(house: House, place: str) -> str:
