@@ -279,12 +279,18 @@ async def test_no_button(browser: Browser, links: Links) -> None:
     assert await browser.status() == "refused"
     assert not await links.approve(found[0], ANA, WHO)
     assert_over(await browser.take())
+    assert await browser.status() == "refused"
 
 
 async def test_the_inbound_message_alone_lets_nobody_in(browser: Browser, links: Links) -> None:
-    await links.ask(await browser.begin(), HERE, ANA)
+    found = await links.ask(await browser.begin(), HERE, ANA)
+    assert found is not None
 
     assert_over(await browser.take())
+
+    # Whoever asks too early spoils nothing.
+    assert await browser.status() == "asked"
+    assert await links.approve(found[0], ANA, WHO)
 
 
 async def test_another_chat_answers_for_a_login_that_was_asked(
