@@ -42,8 +42,10 @@ from bot.engine.service import Service
 from bot.engine.standings import Standings
 from bot.engine.worker import Worker
 from bot.identity.assembly import Identity
+from bot.identity.chat import ChatLogins
 from bot.identity.document import CLERK
 from bot.identity.document import ROUTES as LOGIN_ROUTES
+from bot.identity.login_page import PAGE
 from bot.identity.other_logins import OtherLogins
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
@@ -247,6 +249,16 @@ async def running(
             sender,
             fetcher,
             Desk(clock),
+            ChatLogins(
+                identity.links,
+                lanes,
+                database=database,
+                directory=directory,
+                alerts=care,
+                page=f"{settings.address}{PAGE}",
+                clock=clock,
+                metrics=metrics,
+            ),
             moves,
             Recaller(database, clock),
         ]
@@ -326,6 +338,7 @@ async def running(
                 take=runner.take,
                 on_refused_statuses=health_of_intake.refused,
                 channels_of=directory.own_channels,
+                void_codes=identity.codes.void,
             )
             webhook = WhatsAppWebhook(
                 app_secrets=(settings.app_secret,),
@@ -370,7 +383,7 @@ async def running(
                 ),
             )
             app.add_routes(api.routes())
-            app.add_routes(identity.routes.routes())
+            app.add_routes(identity.routes)
             app.add_routes(others.routes)
             await identity.keys.look()
             posts.append(Post(PATH, SIGNATURE, webhook.hear))

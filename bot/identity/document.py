@@ -3,8 +3,18 @@
 from typing import Final
 
 from bot.api.openapi import Route
+from bot.identity.link_routes import AskLink, GiveEntry
 from bot.identity.routes import AskCode, GiveCode, GiveRefresh, Leave, Switch
-from bot.identity.values import CodeSent, Discovery, Jwks, LoggedIn, Me, OpenSessions
+from bot.identity.values import (
+    CodeSent,
+    Discovery,
+    Jwks,
+    LinkBegun,
+    LinkStands,
+    LoggedIn,
+    Me,
+    OpenSessions,
+)
 from handlers.clerk.login import Entered
 
 _AWAY: Final = {503: "A store is away. Try again as Retry-After says."}
@@ -42,6 +52,44 @@ ROUTES: Final = (
         LoggedIn,
         {**_BODY, 401: "The code is wrong, over or used."},
         body=GiveCode,
+    ),
+    Route(
+        "POST",
+        "/auth/link",
+        "beginLink",
+        "Begin a login that the person confirms in WhatsApp.",
+        LinkBegun,
+        {**_BODY, 429: "Too many were begun from here: wait as long as Retry-After says."},
+        status=201,
+        body=AskLink,
+        example=AskLink(locale="es_CL"),
+        description="The answer sets a cookie: the same browser alone can go on. The one that it began before is over.",
+    ),
+    Route(
+        "GET",
+        "/auth/link",
+        "lookAtLink",
+        "How it stands with the login that this browser began.",
+        LinkStands,
+        _OPEN,
+        description="`GET /auth/link/events` tells the same by itself, as server-sent events named `status`.",
+    ),
+    Route(
+        "POST",
+        "/auth/link/session",
+        "takeLink",
+        "Log in, once the person has confirmed it.",
+        LoggedIn,
+        {**_OPEN, 401: "It is not confirmed, over, used, or of another browser."},
+    ),
+    Route(
+        "POST",
+        "/auth/entry",
+        "enter",
+        "Log in with a link that the person got in the chat.",
+        LoggedIn,
+        {**_BODY, 401: "It is over or used."},
+        body=GiveEntry,
     ),
     Route(
         "POST",

@@ -18,6 +18,27 @@ class CodeSent(Struct, frozen=True):
     resend_in: Annotated[int, Meta(description="Seconds until another one may be asked for.")]
 
 
+class LinkBegun(Struct, frozen=True):
+    """A login that waits for the person's message. The browser that began it is known by its cookie."""
+
+    url: Annotated[str, Meta(description="Opens WhatsApp with the message.")]
+    qr: Annotated[str, Meta(description="The same as a QR code: SVG.")]
+    message: str
+    expires_in: Annotated[int, Meta(description="Seconds until it is over.")]
+
+
+class LinkStands(Struct, frozen=True):
+    """How it stands with the browser's login."""
+
+    status: Annotated[
+        Literal["waiting", "asked", "approved", "refused", "over"],
+        Meta(
+            description="`asked`: in the chat, whether it is them. `over`: also for one that never was."
+        ),
+    ]
+    expires_in: Annotated[int, Meta(description="Seconds until it is over.")]
+
+
 class LoggedIn(Struct, frozen=True):
     """A person's session."""
 
