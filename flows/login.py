@@ -9,7 +9,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
-from flows.calls.identity import ApproveLogin, AskedLogin, CheckLogin, EnterPanel, RefuseLogin
+from flows.calls.identity import (
+    ApproveLogin,
+    AskedLogin,
+    CheckLogin,
+    EnterPanel,
+    Panel,
+    RefuseLogin,
+)
+from flows.dialog.answers import OwnPhone
 from flows.dialog.calls import Failed
 from flows.dialog.content import Link
 from flows.dialog.events import Heard
@@ -97,14 +105,20 @@ def failed(s: Login, why: Failed) -> Step:
 
 @dataclass(frozen=True)
 class Entry:
-    """Nothing needs to be known: the firm and the person are those of the conversation."""
+    """The firm and the person are those of the conversation."""
+
+    phone: str = ""
+    """Shared by who writes under a username."""
 
 
 panel = Flow("panel", Entry, bool)
 
 
-@panel.calls(lambda s: EnterPanel())
-def enter(s: Entry, link: str) -> Step:
+@panel.calls(lambda s: EnterPanel(s.phone))
+def enter(s: Entry, found: Panel) -> Step:
+    link = found.link
+    if found.phone_needed and not s.phone:
+        return go(share_phone, s)
     if not link:
         return panel.end(result=False, say="none")
     if not link.startswith("https://"):
@@ -116,6 +130,16 @@ def enter(s: Entry, link: str) -> Step:
         send=lambda words: Link(words.body, words("open"), link),
         worth=LIFE,
     )
+
+
+@panel.asks
+def share_phone(s: Entry, phone: OwnPhone) -> Step:
+    return go(enter, replace(s, phone=str(phone)))
+
+
+@share_phone.after(LIFE)
+def not_shared(s: Entry) -> Step:
+    return panel.end(result=False)
 
 
 @enter.failed

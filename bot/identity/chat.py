@@ -17,7 +17,14 @@ from bot.people.addresses import conversation_of
 from bot.people.directory import Directory
 from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE
-from flows.calls.identity import ApproveLogin, AskedLogin, CheckLogin, EnterPanel, RefuseLogin
+from flows.calls.identity import (
+    ApproveLogin,
+    AskedLogin,
+    CheckLogin,
+    EnterPanel,
+    Panel,
+    RefuseLogin,
+)
 from flows.dialog.calls import decode, encode
 from flows.dialog.events import Result
 from flows.login import ENTRY
@@ -88,8 +95,7 @@ class ChatLogins:
             case "RefuseLogin":
                 return encode(await self._refuse(ask, decode(ask.args, RefuseLogin)))
             case "EnterPanel":
-                decode(ask.args, EnterPanel)
-                return encode(await self._enter(ask))
+                return encode(await self._enter(ask, decode(ask.args, EnterPanel)))
             case _:
                 return None
 
@@ -123,24 +129,26 @@ class ChatLogins:
         await self._alerts.raise_(ask.tenant, ask.channel, REFUSED, "")
         return done
 
-    async def _enter(self, ask: Ask) -> str:
+    async def _enter(self, ask: Ask, call: EnterPanel) -> Panel:
         who = await self._who(ask)
         channel = self._directory.channel(ask.channel)
         if who is None or channel is None:
-            return ""
+            return Panel()
+        if not who.phone:
+            who = msgspec.structs.replace(who, phone=call.phone)
         async with self._database.system() as connection:
             ugid = await people.known_as(connection, who.phone, who.bsuid, who.scope)
             if ugid is None:
-                return ""
+                return Panel(phone_needed=not who.phone)
             places = await people.memberships_of(connection, ugid)
         firms = [place.tenant for place in places if place.role != "customer"]
         tenant = _panel_of(channel, firms)
         if tenant is None and not (channel.platform and firms):
-            return ""
+            return Panel()
         entry = msgspec.structs.replace(who, ugid=ugid)
         secret = await self._links.enter(entry, tenant=tenant, locale="")
         self._metrics.count("login_link", "entry")
-        return f"{self._page}{ENTRY}{secret}"
+        return Panel(f"{self._page}{ENTRY}{secret}")
 
     async def _who(self, ask: Ask) -> Who | None:
         """Whose message it was. None: the conversation is nobody's any more."""

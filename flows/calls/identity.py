@@ -58,8 +58,21 @@ class RefuseLogin(Call[bool]):
 
 
 @dataclass(frozen=True)
-class EnterPanel(Call[str]):
-    """A link that opens the panel once, for the person of this conversation. Empty: they have none."""
+class Panel:
+    """What opens a panel."""
+
+    link: str = ""
+    """Empty: the person has none."""
+    phone_needed: bool = False
+    """Nobody is known by their username, and perhaps by their phone."""
+
+
+@dataclass(frozen=True)
+class EnterPanel(Call[Panel]):
+    """A link that opens the panel once, for the person of this conversation."""
 
     topic: ClassVar[str] = "login"
     writes: ClassVar[bool] = True
+
+    phone: str = ""
+    """Digits of their own one, as they shared it with WhatsApp's button; of no use if they write from a phone."""

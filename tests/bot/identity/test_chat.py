@@ -169,7 +169,7 @@ async def test_whoever_works_for_a_firm_gets_a_link_into_its_panel(
     ugid = await person(chat.house, number(3), roles)
     await chat.is_of(Sender(wa_id=number(3)))
 
-    link = await chat.asks("EnterPanel")
+    link = (await chat.asks("EnterPanel"))["link"]
 
     page, _, entry = link.partition(ENTRY)
     assert page == PAGE
@@ -189,19 +189,41 @@ async def test_whoever_works_for_none_gets_no_link(
     await person(chat.house, number(3), roles)
     await chat.is_of(Sender(wa_id=number(3)))
 
-    assert await chat.asks("EnterPanel") == ""
+    assert (await chat.asks("EnterPanel"))["link"] == ""
 
 
 async def test_a_phone_that_nobody_proved_gets_no_link(chat: Chat) -> None:
     await chat.is_of(Sender(wa_id=number(4)))
 
-    assert await chat.asks("EnterPanel") == ""
+    assert (await chat.asks("EnterPanel"))["link"] == ""
+
+
+async def test_a_username_is_asked_for_its_phone_and_known_by_it_from_then_on(chat: Chat) -> None:
+    ugid = await person(chat.house, number(3), [(BAKERY.id, "owner")])
+    await chat.is_of(Sender(bsuid="CL.1349"))
+
+    assert await chat.asks("EnterPanel") == {"link": "", "phone_needed": True}
+    assert (await chat.asks("EnterPanel", phone=number(4)))["link"] == ""
+    link = (await chat.asks("EnterPanel", phone=number(3)))["link"]
+    session = await chat.house.call("POST", "/auth/entry", {"entry": link.partition(ENTRY)[2]})
+
+    assert session.body["ugid"] == ugid
+    assert (await chat.asks("EnterPanel"))["link"]
+
+
+async def test_a_phone_that_is_told_does_not_stand_above_the_one_they_write_from(
+    chat: Chat,
+) -> None:
+    await person(chat.house, number(3), [(BAKERY.id, "owner")])
+    await chat.is_of(Sender(wa_id=number(4), bsuid="CL.1349"))
+
+    assert await chat.asks("EnterPanel", phone=number(3)) == {"link": "", "phone_needed": False}
 
 
 async def test_whoever_lost_their_place_meanwhile_comes_in_without_it(chat: Chat) -> None:
     await person(chat.house, number(3), [(BAKERY.id, "owner")])
     await chat.is_of(Sender(wa_id=number(3)))
-    link = await chat.asks("EnterPanel")
+    link = (await chat.asks("EnterPanel"))["link"]
     async with chat.house.database.system() as connection:
         ugid = await people.known_as(connection, number(3), "", "")
         assert ugid is not None
