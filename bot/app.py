@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from bot.api.once import Once
-from bot.api.openapi import document
+from bot.api.openapi import document, route_of
 from bot.api.operations import Operations
 from bot.api.reading import Reader
 from bot.api.server import ApiRoutes
@@ -42,6 +42,10 @@ from bot.engine.service import Service
 from bot.engine.standings import Standings
 from bot.engine.worker import Worker
 from bot.identity.assembly import Identity
+from bot.identity.chat import ChatLogins
+from bot.identity.document import CLERK
+from bot.identity.document import ROUTES as LOGIN_ROUTES
+from bot.identity.login_page import PAGE
 from bot.identity.other_logins import OtherLogins
 from bot.identity.propagation import CHORE as PROPAGATION
 from bot.identity.propagation import Propagation
@@ -259,6 +263,16 @@ async def running(
             sender,
             fetcher,
             Desk(clock),
+            ChatLogins(
+                identity.links,
+                lanes,
+                database=database,
+                directory=directory,
+                alerts=care,
+                page=f"{settings.address}{PAGE}",
+                clock=clock,
+                metrics=metrics,
+            ),
             moves,
             Recaller(database, clock),
         ]
@@ -352,6 +366,7 @@ async def running(
                 take=runner.take,
                 on_refused_statuses=health_of_intake.refused,
                 channels_of=directory.own_channels,
+                void_codes=identity.codes.void,
             )
             webhook = WhatsAppWebhook(
                 app_secrets=(settings.app_secret,),
@@ -387,10 +402,16 @@ async def running(
                 limits=limits,
                 clock=clock,
                 metrics=metrics,
-                document=document(operations),
+                document=document(
+                    [
+                        *map(route_of, operations),
+                        *LOGIN_ROUTES,
+                        *([CLERK] if settings.clerk_issuer else []),
+                    ]
+                ),
             )
             app.add_routes(api.routes())
-            app.add_routes(identity.routes.routes())
+            app.add_routes(identity.routes)
             app.add_routes(others.routes)
             await identity.keys.look()
             posts.append(Post(PATH, SIGNATURE, webhook.hear))

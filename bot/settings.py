@@ -72,6 +72,7 @@ class Settings:
     otp_usd_per_code: float
     trusted_proxies: int
     auth_origins: tuple[str, ...]
+    place_header: str
     clerk_webhook_secrets: tuple[bytes, ...]
     """Empty: Clerk's webhook is not heard."""
     clerk_secret_key: str
@@ -329,6 +330,14 @@ VARIABLES: Final = (
         "Web applications whose pages may ask `/auth/…` for logins, by origin: https://app.example,https://b.example",
         _origins,
         "auth_origins",
+    ),
+    Variable(
+        "PLACE_HEADER",
+        "",
+        "Header in which the proxy in front tells a browser's city, e.g. `CF-IPCity`: shown to who confirms a login; "
+        "read only with `TRUSTED_PROXIES`",
+        _text,
+        "place_header",
     ),
     Variable(
         "CLERK_ISSUER",

@@ -29,7 +29,9 @@ from flows.window import Category
 # One line without spaces at its ends and without four of them in a row: what a template's variable may hold (error
 # 132012). The look-ahead is for Python, whose `$` also stands before a last line break.
 LINE: Final = r"^(?![\s\S]*[\n\r])[^\s\x00-\x1f\x7f]+( {1,3}[^\s\x00-\x1f\x7f]+)*$"
-_URL: Final = r"^(?![\s\S]*[\n\r])https://[^\s/.:@]+(\.[^\s/.:@]+)+(:[0-9]{1,5})?(/[^\s]*)?$"
+_URL: Final = (
+    r"^(?![\s\S]*[\x00-\x1f\x7f])https://[^\s/.:@]+(\.[^\s/.:@]+)+(:[0-9]{1,5})?(/[^\s]*)?$"
+)
 LINE_MAX: Final = 60  # ours: two of them and the words of a template stay below its 1,024
 URL_MAX: Final = 1_000
 TOTAL_MAX: Final = 10_000_000_000

@@ -25,7 +25,19 @@ UNTIL_THEY_WRITE: Final = 2**53
 """A moment that never comes, for what ends when the person writes."""
 
 OPENING: Final[frozenset[HeardKind]] = frozenset(
-    ("text", "tap", "row", "media", "place", "contacts", "form", "order", "welcome", "unsupported")
+    (
+        "text",
+        "tap",
+        "row",
+        "media",
+        "place",
+        "contacts",
+        "form",
+        "order",
+        "welcome",
+        "code",
+        "unsupported",
+    )
 )
 """What opens the window. Whether a reaction, an edit or a revoke does is not documented, and system notices are not the
 person's: the stricter reading costs a template, the other one a refusal (error 131047)."""

@@ -21,7 +21,7 @@ def dumped(url: str) -> str:
                 case b"set":
                     seen += store.smembers(key)
                 case b"string":
-                    seen.append(store.get(key))
+                    seen.append(store.get(key) or b"")  # it may have ended meanwhile
                 case b"none":
                     pass  # it went meanwhile
                 case other:

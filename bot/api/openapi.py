@@ -1,11 +1,13 @@
-"""The OpenAPI 3.1 document, made of the operations and of the types that validate: there is no second truth."""
+"""The OpenAPI 3.1 document, made of the routes and of the types that validate: there is no second truth."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from bot.api.once import HEADER, KEPT_S, KEY_MAX
 from bot.api.problems import MEDIA_TYPE, Problem
@@ -13,8 +15,9 @@ from bot.api.server import Operation, Parameter
 
 _REF: Final = "#/components/schemas/{name}"
 
-_ALWAYS: Final = {
-    400: "The request cannot be read.",
+_UNREADABLE: Final = "The request cannot be read."
+_KEYED: Final = {
+    400: _UNREADABLE,
     401: "No valid key was shown.",
     403: "The key lacks the scope.",
     429: "Too many requests: wait as long as Retry-After says.",
@@ -29,18 +32,60 @@ _WITH_BODY: Final = {
 }
 
 
-def document(operations: Sequence[Operation]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route as the document tells it."""
+
+    method: str
+    path: str
+    """With `{id}` for a UUID."""
+    name: str
+    summary: str
+    answer: type[Struct] | None
+    """None: there is no body."""
+    problems: Mapping[int, str]
+    """What goes wrong, by status."""
+    status: int = 200
+    body: type[Struct] | None = None
+    body_needed: bool = True
+    example: Struct | None = None
+    description: str = ""
+    needs: str = ""
+    """The security scheme; empty: open to everybody."""
+    parameters: tuple[Mapping[str, Any], ...] = ()
+
+
+def route_of(operation: Operation) -> Route:
+    """An operation of firms' own systems."""
+    return Route(
+        operation.method,
+        operation.path,
+        operation.name,
+        operation.summary,
+        operation.answer,
+        {
+            **_KEYED,
+            **(_WITH_ID if "{id}" in operation.path else {}),
+            **(_WITH_BODY if operation.body is not None else {}),
+        },
+        status=operation.status,
+        body=operation.body,
+        example=operation.example,
+        description=f"Needs the scope `{operation.scope}`.",
+        needs="key",
+        parameters=(*([_ONCE] if operation.once else []), *map(_number, operation.parameters)),
+    )
+
+
+def document(routes: Sequence[Route]) -> bytes:
     """The document as JSON."""
     kinds = dict.fromkeys(
-        kind
-        for operation in operations
-        for kind in (operation.body, operation.answer)
-        if kind is not None
+        kind for route in routes for kind in (route.body, route.answer) if kind is not None
     )
     _, schemas = msgspec.json.schema_components([*kinds, Problem], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -49,58 +94,60 @@ def document(operations: Sequence[Operation]) -> bytes:
                 "version": version("smarterbot"),
                 "description": (
                     "Messages to people on WhatsApp, by intent: whether free text or an approved template is sent is "
-                    "decided when its turn comes. Keys are made with `smarterbot key create`."
+                    "decided when its turn comes. Keys are made with `smarterbot key create`. And login by WhatsApp, for "
+                    "applications of people: it gives access tokens, which anybody can check (`/.well-known/jwks.json`)."
                 ),
             },
             "servers": [{"url": "/"}],
-            "security": [{"key": []}],
             "paths": paths,
             "components": {
                 "schemas": schemas,
                 "securitySchemes": {
-                    "key": {"type": "http", "scheme": "bearer", "bearerFormat": "sbk_…"}
+                    "key": {"type": "http", "scheme": "bearer", "bearerFormat": "sbk_…"},
+                    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 },
             },
         }
     )
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(route: Route) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "operationId": operation.name,
-        "summary": operation.summary,
-        "description": f"Needs the scope `{operation.scope}`.",
-        "parameters": [*_parameters(operation)],
-        "responses": {str(status): answer for status, answer in _answers(operation)},
+        "operationId": route.name,
+        "summary": route.summary,
+        "security": [{route.needs: []}] if route.needs else [],
+        "parameters": [*([_ID] if "{id}" in route.path else []), *route.parameters],
+        "responses": {str(status): answer for status, answer in _answers(route)},
     }
-    if operation.body is not None:
-        content: dict[str, Any] = {"schema": _ref(operation.body)}
-        if operation.example is not None:
-            content["example"] = msgspec.to_builtins(operation.example)
-        told["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if route.description:
+        told["description"] = route.description
+    if route.body is not None:
+        content: dict[str, Any] = {"schema": _ref(route.body)}
+        if route.example is not None:
+            content["example"] = msgspec.to_builtins(route.example)
+        told["requestBody"] = {
+            "required": route.body_needed,
+            "content": {"application/json": content},
+        }
     return told
 
 
-def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
-    if "{id}" in operation.path:
-        yield {
-            "name": "id",
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "format": "uuid"},
-        }
-    if operation.once:
-        yield {
-            "name": HEADER,
-            "in": "header",
-            "required": True,
-            "description": (
-                f"Names this request for {KEPT_S // 3600} hours: the same key with the same body is answered the same "
-                "and done once; with another body it is refused (422)."
-            ),
-            "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
-        }
-    yield from map(_number, operation.parameters)
+_ID: Final = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "format": "uuid"},
+}
+_ONCE: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": True,
+    "description": (
+        f"Names this request for {KEPT_S // 3600} hours: the same key with the same body is answered the same "
+        "and done once; with another body it is refused (422)."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
+}
 
 
 def _number(parameter: Parameter) -> dict[str, Any]:
@@ -117,20 +164,12 @@ def _number(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _answers(operation: Operation) -> Iterator[tuple[int, dict[str, Any]]]:
-    yield (
-        operation.status,
-        {
-            "description": HTTPStatus(operation.status).phrase,
-            "content": {"application/json": {"schema": _ref(operation.answer)}},
-        },
-    )
-    problems = {
-        **_ALWAYS,
-        **(_WITH_ID if "{id}" in operation.path else {}),
-        **(_WITH_BODY if operation.body is not None else {}),
-    }
-    for status, what in sorted(problems.items()):
+def _answers(route: Route) -> Iterator[tuple[int, dict[str, Any]]]:
+    done: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
+    if route.answer is not None:
+        done["content"] = {"application/json": {"schema": _ref(route.answer)}}
+    yield route.status, done
+    for status, what in sorted(route.problems.items()):
         answer: dict[str, Any] = {
             "description": what,
             "content": {MEDIA_TYPE: {"schema": _ref(Problem)}},

@@ -41,6 +41,9 @@ PriceOf = Callable[[TenantId, str], Decimal | None]
 ChangeTo = Literal["pause", "resume", "cancel"]
 
 KIND: Final = "bulk"
+LIFE_MS: Final = 30 * 86_400_000
+"""A campaign that is not over by then, because nobody resumed it or its number cannot send, is cancelled: what it tells is
+old, and its list of people is not kept for nothing."""
 TICK_MS: Final = 1_000
 """Messages that are due within it are released together."""
 RESERVE_PART: Final = 2
@@ -194,9 +197,14 @@ class Campaigns:
 
     async def _go_on(self, state: State | None) -> tuple[State | None, int]:
         """Release what is due; answers the state after it and when to look again (ms since the epoch, 0 = not)."""
-        if state is None or state.status != "running":
+        if state is None or state.status not in ("running", "paused"):
             return state, 0
         now = self._clock.now_ms()
+        ends_ms = state.plan.asked_at + LIFE_MS
+        if now >= ends_ms:
+            return replace(state, status="cancelled", waits_for=""), 0
+        if state.status == "paused":
+            return state, ends_ms
         if state.next_ms - now > 0:
             return state, state.next_ms
         ground = self._ground(state.plan, now)
@@ -254,7 +262,7 @@ class Campaigns:
             )
             if wait_ms:
                 return n, spent, _Wait(now + max(wait_ms, BUSY_MS), "replies")
-            if not await self._is_paid_for(plan, one.intent.category):
+            if not await self._is_paid_for(plan, self._category(plan, one)):
                 return n, spent, _Wait(now + NO_BUDGET_MS, "budget")
             await self._proposals.put(
                 Proposal(
@@ -281,7 +289,16 @@ class Campaigns:
         return True
 
     def _price(self, plan: Plan, one: Addressee) -> Decimal | None:
-        return None if self._price_of is None else self._price_of(plan.tenant, one.intent.category)
+        if self._price_of is None:
+            return None
+        return self._price_of(plan.tenant, self._category(plan, one))
+
+    def _category(self, plan: Plan, one: Addressee) -> str:
+        """What the message is billed as: Meta may have put the template into another category than ours."""
+        firm = self._directory.firm(plan.tenant)
+        locale = "" if firm is None else firm.locale.partition("@")[0]
+        template = self._directory.template(plan.channel, one.intent.template, locale)
+        return one.intent.category if template is None else template.category
 
     # -------------------------------------------------------------- the rest
 

@@ -1,7 +1,8 @@
 """The intake: what was heard, into the lanes; durable before anybody is told so."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +17,7 @@ from bot.metrics import Metrics
 from bot.people.addresses import Addresses, Person, conversation_of
 from flows.dialog.events import NO_JSON, Heard
 from flows.values.ids import NO_CONVERSATION, ContactId, ConversationId, ItemId, TenantId
+from flows.values.phone import WaId
 from handlers.actions import CODE_LANE
 from handlers.events import Arrived, Echoed, Joined, Moved, Preferred, Refused
 from handlers.journal import StatusRecord, StatusSeen
@@ -43,6 +45,8 @@ ABOUT_DAYS: Final = 3
 
 Group = tuple[int, int]
 
+_CODE: Final = re.compile(r"\s*\d{3}[ -]?\d{3}\s*", re.ASCII)
+
 _encode = Encoder().encode
 
 
@@ -62,9 +66,11 @@ class Intake:
         take: Callable[[Taken], None],
         on_refused_statuses: Callable[[], None],
         channels_of: Callable[[TenantId], Sequence[Channel]],
+        void_codes: Callable[[WaId], Awaitable[bool]],
     ) -> None:
         """
         Args:
+            void_codes: one-time codes to a phone work no more; whether there were any.
             channels_of: all numbers of a firm: what happens to a contact happens to it on each of them.
             room, take: this process's own runner; a web-only process has no room and rings instead.
             on_refused_statuses: told when statuses may be lost to us until they are told again.
@@ -82,6 +88,7 @@ class Intake:
         self._gathering: dict[Group, _Gathering] = {}
         self._on_refused_statuses = on_refused_statuses
         self._channels_of = channels_of
+        self._void_codes = void_codes
 
     async def hear(
         self,
@@ -127,7 +134,7 @@ class Intake:
         await asyncio.gather(*map(self._arrive, arrivals, people))
 
     async def _arrive(self, arrival: Arrival, person: Person) -> None:
-        heard = arrival.heard
+        heard = await self._without_code(arrival)
         if arrival.answers not in (NO_CONVERSATION, person.conversation):
             # Somebody sent in what was opened by somebody else.
             self._metrics.count("form", "of_another")
@@ -147,6 +154,19 @@ class Intake:
         if heard.kind in ("edit", "revoke") and not await self._has_come(person, heard):
             arrived = replace(arrived, early=True)
         await self._put(person.conversation, _encode(arrived), heard.id, heard.at)
+
+    async def _without_code(self, arrival: Arrival) -> Heard:
+        """The message; of a one-time code that was typed into the chat nothing is left, neither here nor where it works.
+
+        Six digits are one only while a code to this phone is good: else they may be an order.
+        """
+        heard, phone = arrival.heard, arrival.sender.wa_id
+        if heard.kind not in ("text", "edit") or not phone or not _CODE.fullmatch(heard.text):
+            return heard
+        if not await self._void_codes(WaId(phone)):
+            return heard
+        self._metrics.count("code_typed_into_chat")
+        return Heard(id=heard.id, at=heard.at, kind="code")
 
     async def _has_come(self, person: Person, heard: Heard) -> bool:
         """Whether the message that this one is about lies in its conversation's lane, or was there."""

@@ -29,13 +29,14 @@ from bot.engine.knock import DECLINED, KNOCK, LET_IN, knock
 from bot.people.addresses import conversation_of
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
-from flows.dialog.content import Content, Document, Form, Reply, Template, opens_form
+from flows.dialog.content import Content, Document, Form, Link, Reply, Template, Text, opens_form
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Ended, HandOff, Stopped
 from flows.dialog.events import Event as FlowEvent
 from flows.dialog.events import FileLost, Heard, Unshown, Wake
 from flows.dialog.question import read_tap
 from flows.intents import put_into_words
+from flows.login import ENTRY
 from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import (
@@ -163,6 +164,17 @@ def without_secrets(heard: Heard) -> Heard:
     """The message as it may be written down: card numbers and passwords masked."""
     text = mask_secrets(heard.text)
     return heard if text == heard.text else replace(heard, text=text)
+
+
+def without_keys(said: Said) -> Said:
+    """What was said as it may be written down: a link that lets its holder in leads to the page alone."""
+    match said.content:
+        case Link(url=url) if ENTRY in url:
+            return replace(said, content=replace(said.content, url=url.partition(ENTRY)[0]))
+        case Text(body=body) if ENTRY in body:
+            return replace(said, content=replace(said.content, body=body.partition(ENTRY)[0]))
+        case _:
+            return said
 
 
 @dataclass(slots=True)
@@ -903,7 +915,7 @@ class _Run:
                 at=self.now_ms,
                 sender=self.now.sender if heard else None,
                 heard=tuple(map(without_secrets, heard)),
-                said=tuple(said),
+                said=tuple(map(without_keys, said)),
                 state=turn.session.state,
                 consents=consents,
                 handoff=handoff,

@@ -6,10 +6,14 @@ from typing import Final, NoReturn, Self
 
 import asyncpg
 import structlog
+from aiohttp import web
 
 from bot.clock import Clock
 from bot.engine.limits import Limits
 from bot.identity.keys import SigningKeys
+from bot.identity.link_routes import LinkRoutes
+from bot.identity.links import Links
+from bot.identity.login_page import LoginPage
 from bot.identity.logins import Logins
 from bot.identity.moments import moment
 from bot.identity.otp import Caps, CodeLetters, Codes
@@ -24,6 +28,8 @@ from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE, StoreError
 from bot.store.secrets import Key, SecretBox
+from flows.catalogue import LOCALES
+from flows.dialog.texts import Texts
 
 FORGET_EVERY_S: Final = 3_600.0
 FORGET_AFTER: Final = timedelta(days=7)
@@ -36,7 +42,9 @@ log = structlog.get_logger()
 class Identity:
     """What a process has of login."""
 
-    routes: IdentityRoutes
+    routes: list[web.RouteDef]
+    links: Links
+    codes: Codes
     keys: SigningKeys
     tokens: Tokens
     letters: CodeLetters
@@ -81,11 +89,13 @@ class Identity:
             clock=clock,
             metrics=metrics,
         )
+        texts = Texts.load(LOCALES)
+        sessions = Sessions(Macs(keys, "refresh"))
         routes = IdentityRoutes(
             database=database,
             directory=directory,
             codes=codes,
-            sessions=Sessions(Macs(keys, "refresh")),
+            sessions=sessions,
             tokens=tokens,
             keys=signing,
             limits=limits,
@@ -99,8 +109,25 @@ class Identity:
             clock=clock,
             metrics=metrics,
         )
+        links = Links(wire, box=box, pepper=pepper, clock=clock)
+        link_routes = LinkRoutes(
+            links,
+            routes,
+            database=database,
+            directory=directory,
+            sessions=sessions,
+            keys=signing,
+            texts=texts,
+            secure=settings.address.startswith("https://"),
+            proxies=settings.trusted_proxies,
+            place_header=settings.place_header,
+            clock=clock,
+            metrics=metrics,
+        )
+        page = LoginPage(directory, texts, origins=settings.auth_origins)
+        every = [*routes.routes(), *link_routes.routes(), *page.routes()]
         logins = Logins(database, clock=clock)
-        return cls(routes, signing, tokens, CodeLetters(box), logins, database, clock)
+        return cls(every, links, codes, signing, tokens, CodeLetters(box), logins, database, clock)
 
     async def run(self) -> NoReturn:
         """Forget sessions that ended long ago: every hour, for ever, and whenever the time is moved."""

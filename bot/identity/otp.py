@@ -219,7 +219,7 @@ class Codes:
             tuple[int, int],
             await self._wire.script(
                 self._issue,
-                _keys(place),
+                (*_keys(place), _live(place[:_HASH_BYTES])),
                 (
                     self._clock.shift_ms,
                     LIFE_S * 1000,
@@ -273,6 +273,20 @@ class Codes:
         hour = self._clock.now_ms() // 1000 // HOUR_S
         await self._wire.script(self._used, (f"{_PAID}:{hour}",), (self._block(rest.phone),))
         return Proved(WaId(rest.phone), rest.purpose, rest.tenant, rest.locale, rest.person)
+
+    async def void(self, phone: WaId) -> bool:
+        """All codes to this phone work no more; answers whether there were any.
+
+        For a code that was typed into a chat, where others may read it.
+
+        Raises:
+            StoreLostError, LaneError: they may still work.
+        """
+        live = _live(self._place(phone, "login", None)[:_HASH_BYTES])
+        keys = cast("list[bytes]", await self._wire.call("SMEMBERS", live))
+        if not keys:
+            return False
+        return bool(await self._wire.call("DEL", *keys, replicated=True))
 
     # -------------------------------------------------------------- parts
 
@@ -351,6 +365,10 @@ def _keys(place: bytes) -> tuple[str, str]:
     """(sends of the phone, the code): on one node of a cluster."""
     phone, scope = place[:_HASH_BYTES].hex(), place[_HASH_BYTES:].hex()
     return f"{PREFIX}otp:sends:{{{phone}}}", f"{PREFIX}otp:code:{{{phone}}}:{scope}"
+
+
+def _live(hashed: bytes) -> str:
+    return f"{PREFIX}otp:live:{{{hashed.hex()}}}"
 
 
 def _text(challenge: bytes) -> str:

@@ -77,6 +77,14 @@ async def person_of(
     return None if row is None or row["verified_at"] is None else Ugid(str(row["ugid"]))
 
 
+async def known_as(connection: Connection, phone: str, bsuid: str, scope: str) -> Ugid | None:
+    """Who has proved the phone, else the BSUID, that a message came from; either may be empty."""
+    by_phone = await person_of(connection, "phone", "", phone) if phone else None
+    if by_phone is not None or not bsuid:
+        return by_phone
+    return await person_of(connection, "bsuid", scope, bsuid)
+
+
 async def get_person(connection: Connection, ugid: Ugid) -> Person | None:
     """Everything of one person; None if there is none with this id."""
     await act_as(connection, ugid)
@@ -182,6 +190,34 @@ async def enter(
     )
     if not done:
         raise DisabledError("disabled")
+    return ugid
+
+
+async def enter_by_chat(
+    connection: Connection, phone: str, bsuid: str, scope: str, *, at: datetime, locale: str
+) -> Ugid:
+    """The person whose account at WhatsApp has just confirmed a login: both of its addresses are theirs.
+
+    Where each was proved by somebody else, the phone says who it is, and the BSUID stays whose it was.
+
+    Args:
+        phone: wa_id; it may be empty if there is a BSUID.
+        scope: of the BSUID.
+
+    Raises:
+        DisabledError: they may not log in.
+    """
+    method = "whatsapp_chat"
+    holder = await person_of(connection, "bsuid", scope, bsuid) if bsuid else None
+    if not phone:
+        return await enter(connection, "bsuid", scope, bsuid, at=at, method=method, locale=locale)
+    if holder is not None and await person_of(connection, "phone", "", phone) is None:
+        ugid = await enter(connection, "bsuid", scope, bsuid, at=at, method=method, locale=locale)
+        await link(connection, ugid, "phone", "", phone, at)
+        return ugid
+    ugid = await enter(connection, "phone", "", phone, at=at, method=method, locale=locale)
+    if bsuid and holder is None:
+        await link(connection, ugid, "bsuid", scope, bsuid, at)
     return ugid
 
 

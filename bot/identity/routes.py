@@ -5,17 +5,17 @@ Wrong, over and used are one answer to the outside, whatever it is about. What g
 
 import ipaddress
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
 from aiohttp import hdrs, web
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from bot.api.problems import MEDIA_TYPE, ApiError, FieldProblem, invalid, unreadable
 from bot.clock import Clock
@@ -28,6 +28,17 @@ from bot.identity.otp import LIFE_S, Capped, Codes, Proved, Purpose, TooSoon
 from bot.identity.secrets import Macs
 from bot.identity.sessions import Opened, Sessions, list_sessions
 from bot.identity.tokens import ALGORITHM, Claims, Tokens
+from bot.identity.values import (
+    Address,
+    CodeSent,
+    Discovery,
+    Jwks,
+    LoggedIn,
+    Me,
+    OpenSessions,
+    Place,
+    SessionInfo,
+)
 from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
 from bot.people.directory import Directory
@@ -140,50 +151,48 @@ class IdentityRoutes:
             ("GET", "/.well-known/jwks.json"): self.jwks,
             ("GET", "/.well-known/openid-configuration"): self.discovery,
         }
+        return self.table(known)
+
+    def table(
+        self,
+        known: Mapping[tuple[str, str], Callable[[web.Request], Awaitable[web.StreamResponse]]],
+    ) -> list[web.RouteDef]:
+        """Routes by method and path, that answer what else is asked there too."""
         methods: dict[str, list[str]] = {}
         for method, path in known:
             methods.setdefault(path, []).append(method)
         return [
-            *(web.route("OPTIONS", path, self._served(path, _allow)) for path in methods),
-            *(web.route(m, path, self._served(path, do)) for (m, path), do in known.items()),
-            *(
-                web.route("*", path, self._served(path, _refusing(m)))
-                for path, m in methods.items()
-            ),
+            *(web.route("OPTIONS", path, self.served(path, _allow)) for path in methods),
+            *(web.route(m, path, self.served(path, do)) for (m, path), do in known.items()),
+            *(web.route("*", path, self.served(path, _refusing(m))) for path, m in methods.items()),
         ]
 
     # -------------------------------------------------------------- codes
 
     async def ask_code(self, request: web.Request) -> web.Response:
-        asked = await _read(request, AskCode)
+        asked = await read_body(request, AskCode)
         phone, tenant = self._checked(asked)
         person = ""
         if asked.purpose == "link":
             person = (await self._open_session(request)).ugid
         if self._codes.channel() is None:
             log.error("identity.no_platform_number")
-            raise _unavailable()
-        await self._within_limit(request)
+            raise unavailable()
+        await self.within_limit(request, "otp")
         sent = await self._codes.send(
             phone, asked.purpose, tenant=tenant, locale=asked.locale, person=person
         )
         match sent:
             case TooSoon(wait_s=wait_s):
-                raise _too_many("This number was sent a code a moment ago, or too many.", wait_s)
+                raise too_many("This number was sent a code a moment ago, or too many.", wait_s)
             case Capped(wait_s=wait_s):
-                raise _too_many("No codes can be sent now.", wait_s)
+                raise too_many("No codes can be sent now.", wait_s)
             case challenge:
-                return _answer(
-                    {
-                        "challenge_id": challenge.id,
-                        "expires_in": LIFE_S,
-                        "resend_in": challenge.resend_s,
-                    },
-                    HTTPStatus.ACCEPTED,
-                )
+                sent_now = CodeSent(challenge.id, LIFE_S, challenge.resend_s)
+                return answer_json(sent_now, HTTPStatus.ACCEPTED)
 
     async def give_code(self, request: web.Request) -> web.Response:
-        given = await _read(request, GiveCode)
+        given = await read_body(request, GiveCode)
         # Before the code is used up: without a key there would be nothing to give for it.
         self._keys.current()
         proved = await self._codes.prove(given.challenge_id, given.code)
@@ -211,13 +220,13 @@ class IdentityRoutes:
                     ugid,
                     at=now,
                     method=METHOD,
-                    agent=_agent(request),
+                    agent=agent_of(request),
                     tenant=proved.tenant,
                 )
         except DisabledError as error:
             raise _wrong_code() from error
         self._metrics.count("login", "code")
-        return self._opened(opened)
+        return self.opened_answer(opened)
 
     async def _link(self, connection: Connection, request: web.Request, proved: Proved) -> Ugid:
         """The phone is given to who asked for it, if they are who types it in; all other sessions of theirs end."""
@@ -234,7 +243,7 @@ class IdentityRoutes:
     # -------------------------------------------------------------- sessions
 
     async def refresh(self, request: web.Request) -> web.Response:
-        given = await _read(request, GiveRefresh)
+        given = await read_body(request, GiveRefresh)
         self._keys.current()
         try:
             shown = self._sessions.read(given.refresh_token)
@@ -247,11 +256,11 @@ class IdentityRoutes:
             self._metrics.count("refresh", "reuse")
             raise _no_session()
         self._metrics.count("refresh", "done")
-        return self._opened(opened)
+        return self.opened_answer(opened)
 
     async def logout(self, request: web.Request) -> web.Response:
         claims = self._claims(request)
-        leave = await _read(request, Leave) if request.can_read_body else Leave()
+        leave = await read_body(request, Leave) if request.can_read_body else Leave()
         now = moment(self._clock)
         async with self._database.system() as connection:
             if leave.everywhere:
@@ -268,7 +277,7 @@ class IdentityRoutes:
 
     async def switch(self, request: web.Request) -> web.Response:
         claims = self._claims(request)
-        asked = await _read(request, Switch)
+        asked = await read_body(request, Switch)
         tenant = None if asked.tenant is None else TenantId(str(asked.tenant))
         self._keys.current()
         try:
@@ -282,7 +291,7 @@ class IdentityRoutes:
             raise ApiError(
                 HTTPStatus.FORBIDDEN, "no_member", "You do not belong to this firm."
             ) from error
-        return self._opened(opened)
+        return self.opened_answer(opened)
 
     async def me(self, request: web.Request) -> web.Response:
         claims = await self._open_session(request)
@@ -290,53 +299,48 @@ class IdentityRoutes:
             person = await people.get_person(connection, claims.ugid)
         if person is None:
             raise _unknown_caller()
-        firms = [
-            {
-                "id": place.tenant,
-                "name": firm.name,
-                "role": place.role,
-            }
-            for place in person.memberships
-            if (firm := self._directory.firm(place.tenant)) is not None
-        ]
-        return _answer(
-            {
-                "ugid": person.ugid,
-                "session": claims.session,
-                "tenant": claims.tenant,
-                "role": claims.role,
-                "identities": [
-                    {"kind": each.kind, "value": each.value, "verified_at": each.verified_at}
+        return answer_json(
+            Me(
+                ugid=person.ugid,
+                session=claims.session,
+                tenant=claims.tenant,
+                role=claims.role,
+                identities=[
+                    Address(each.kind, each.value, each.verified_at)
                     for each in person.identities
                     # A BSUID means nothing outside the portfolio that it is of.
                     if each.valid_to is None
                     and each.verified_at
-                    and each.kind in ("phone", "email")
+                    and (each.kind == "phone" or each.kind == "email")
                 ],
-                "tenants": firms,
-            }
+                tenants=[
+                    Place(place.tenant, firm.name, place.role)
+                    for place in person.memberships
+                    if (firm := self._directory.firm(place.tenant)) is not None
+                ],
+            )
         )
 
     async def list_sessions(self, request: web.Request) -> web.Response:
         claims = await self._open_session(request)
         async with self._database.system() as connection:
             sessions = await list_sessions(connection, claims.ugid, at=moment(self._clock))
-        return _answer(
-            {
-                "sessions": [
-                    {
-                        "id": each.id,
-                        "agent": each.agent,
-                        "method": each.method,
-                        "created_at": each.created_at,
-                        "refreshed_at": each.refreshed_at,
-                        "expires_at": each.expires_at,
-                        "tenant": each.tenant,
-                        "current": each.id == claims.session,
-                    }
+        return answer_json(
+            OpenSessions(
+                [
+                    SessionInfo(
+                        id=each.id,
+                        agent=each.agent,
+                        method=each.method,
+                        created_at=each.created_at,
+                        refreshed_at=each.refreshed_at,
+                        expires_at=each.expires_at,
+                        tenant=each.tenant,
+                        current=each.id == claims.session,
+                    )
                     for each in sessions
                 ]
-            }
+            )
         )
 
     async def end_session(self, request: web.Request) -> web.Response:
@@ -357,26 +361,26 @@ class IdentityRoutes:
 
     async def jwks(self, _request: web.Request) -> web.Response:
         self._keys.current()
-        return _shown({"keys": self._keys.shown()})
+        return _shown(Jwks(self._keys.shown()))
 
     async def discovery(self, _request: web.Request) -> web.Response:
         issuer = self._tokens.issuer
         return _shown(
-            {
-                "issuer": issuer,
-                "jwks_uri": f"{issuer}/.well-known/jwks.json",
-                "token_endpoint": f"{issuer}/auth/refresh",
-                "userinfo_endpoint": f"{issuer}/auth/me",
-                "end_session_endpoint": f"{issuer}/auth/logout",
-                "grant_types_supported": ["refresh_token"],
-                "response_types_supported": ["token"],
-                "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": [ALGORITHM],
-                "claims_supported": [
+            Discovery(
+                issuer=issuer,
+                jwks_uri=f"{issuer}/.well-known/jwks.json",
+                token_endpoint=f"{issuer}/auth/refresh",
+                userinfo_endpoint=f"{issuer}/auth/me",
+                end_session_endpoint=f"{issuer}/auth/logout",
+                grant_types_supported=["refresh_token"],
+                response_types_supported=["token"],
+                subject_types_supported=["public"],
+                id_token_signing_alg_values_supported=[ALGORITHM],
+                claims_supported=[
                     "iss", "sub", "aud", "exp", "iat", "sid", "session_id", "role", "aal", "amr",
                     "app_metadata",
                 ],
-            }
+            )
         )  # fmt: skip
 
     # -------------------------------------------------------------- who asks, and may they
@@ -395,16 +399,17 @@ class IdentityRoutes:
             raise invalid(*problems)
         return phone, tenant
 
-    async def _within_limit(self, request: web.Request) -> None:
+    async def within_limit(self, request: web.Request, what: str) -> None:
+        """Raise ApiError if too many of them were asked for from one address."""
         per_hour = self._rules.per_ip_hour
-        net = _network(request, self._rules.trusted_proxies)
+        net = network_of(request, self._rules.trusted_proxies)
         bucket = self._addresses.make(net.encode())[:16].hex()
         wait_ms = await self._limits.take(
-            f"otp:{bucket}", per_s=per_hour / 3600, burst=max(1, per_hour)
+            f"{what}:{bucket}", per_s=per_hour / 3600, burst=max(1, per_hour)
         )
         if wait_ms:
             self._metrics.count("code_capped", "address")
-            raise _too_many("Too many codes were asked for from here.", math.ceil(wait_ms / 1000))
+            raise too_many("Too much was asked for from here.", math.ceil(wait_ms / 1000))
 
     def _claims(self, request: web.Request) -> Claims:
         scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
@@ -428,7 +433,7 @@ class IdentityRoutes:
 
     # -------------------------------------------------------------- answers
 
-    def _opened(self, opened: Opened) -> web.Response:
+    def opened_answer(self, opened: Opened) -> web.Response:
         token = self._tokens.make(
             opened.ugid,
             opened.session,
@@ -437,18 +442,17 @@ class IdentityRoutes:
             tenant=opened.tenant,
             role=opened.role,
         )
-        body: dict[str, object] = {"access_token": token}
-        if opened.refresh_token:
-            body["refresh_token"] = opened.refresh_token
-        body |= {"token_type": "bearer", "expires_in": ACCESS_S, "ugid": opened.ugid}
-        return _answer(body)
+        refresh = opened.refresh_token or UNSET
+        return answer_json(LoggedIn(token, "bearer", ACCESS_S, opened.ugid, refresh))
 
-    def _served(
-        self, path: str, do: Callable[[web.Request], Awaitable[web.Response]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def served(
+        self, path: str, do: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """What may go wrong, answered as a problem, counted, and told to the pages that may ask."""
         name = path.removeprefix("/")
 
-        async def serve(request: web.Request) -> web.Response:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            answer: web.StreamResponse
             try:
                 answer = await do(request)
             except ApiError as error:
@@ -462,10 +466,10 @@ class IdentityRoutes:
                 *UNAVAILABLE,
             ) as error:
                 log.warning("identity.unavailable", route=name, error=type(error).__name__)
-                answer = _problem(_unavailable())
+                answer = _problem(unavailable())
             except asyncpg.PostgresError as error:
                 log.error("identity.refused_by_store", route=name, error=type(error).__name__)
-                answer = _problem(_unavailable())
+                answer = _problem(unavailable())
             self._metrics.count("auth", f"{name}.{answer.status}")
             origin = request.headers.get(hdrs.ORIGIN, "")
             if origin in self._rules.origins:
@@ -480,7 +484,7 @@ class IdentityRoutes:
 # ------------------------------------------------------------------ requests
 
 
-async def _read(request: web.Request, kind: type[_Body]) -> _Body:
+async def read_body(request: web.Request, kind: type[_Body]) -> _Body:
     if request.content_type != "application/json":
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", "Send application/json.")
     if (request.content_length or 0) > BODY_MAX:
@@ -498,13 +502,13 @@ async def _read(request: web.Request, kind: type[_Body]) -> _Body:
         raise ApiError(HTTPStatus.BAD_REQUEST, "json", "The body is not JSON: no UTF-8.") from error
 
 
-def _agent(request: web.Request) -> str:
+def agent_of(request: web.Request) -> str:
     """What the browser calls itself. Headers may hold any bytes, PostgreSQL's texts may not."""
     told = request.headers.get(hdrs.USER_AGENT, "")
     return told.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-def _network(request: web.Request, proxies: int) -> str:
+def network_of(request: web.Request, proxies: int) -> str:
     """Where a request comes from: an IPv4 address, or the /64 that one IPv6 subscriber has whole."""
     told = request.remote or ""
     if proxies:
@@ -528,13 +532,13 @@ def _network(request: web.Request, proxies: int) -> str:
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def _answer(body: dict[str, Any], status: int = HTTPStatus.OK) -> web.Response:
+def answer_json(body: Struct, status: int = HTTPStatus.OK) -> web.Response:
     return web.Response(
         body=_json(body), status=status, headers=_HEADERS, content_type="application/json"
     )
 
 
-def _shown(body: dict[str, Any]) -> web.Response:
+def _shown(body: Struct) -> web.Response:
     """For everybody, from any page, and to be kept for a while."""
     return web.Response(
         body=_json(body),
@@ -556,7 +560,7 @@ def _problem(error: ApiError) -> web.Response:
 
 
 async def _allow(_request: web.Request) -> web.Response:
-    """What a browser asks before a page of another address may ask. No cookie is of any use here."""
+    """What a browser asks before a page of another address may ask. No cookie of ours goes along."""
     return web.Response(
         status=HTTPStatus.NO_CONTENT,
         headers={
@@ -603,7 +607,7 @@ def _no_such_session() -> ApiError:
     return ApiError(HTTPStatus.NOT_FOUND, "session", "You have no such session.")
 
 
-def _too_many(detail: str, wait_s: int) -> ApiError:
+def too_many(detail: str, wait_s: int) -> ApiError:
     return ApiError(
         HTTPStatus.TOO_MANY_REQUESTS, "too_many", detail, headers={hdrs.RETRY_AFTER: str(wait_s)}
     )
@@ -615,7 +619,7 @@ def _too_large() -> ApiError:
     )
 
 
-def _unavailable() -> ApiError:
+def unavailable() -> ApiError:
     return ApiError(
         HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Not now. Try again in a moment.",
         headers={hdrs.RETRY_AFTER: RETRY_S},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from flows.calls.desk import Handoff, OpenHandoff
 from flows.customer.answers import ANSWERED, answer, has_product
@@ -16,6 +16,7 @@ from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Consented, Stopped
 from flows.dialog.events import Heard
 from flows.dialog.flow import Flow, Lost, Say, Step, go, hand_off, say, stay
+from flows.login import Came, Entry, Login, login, panel, ref_in
 from flows.values.secrets import mask_secrets
 
 PAUSE: Final = timedelta(milliseconds=1500)
@@ -58,6 +59,8 @@ class Visit:
     english: int = 0
     """Messages in English so far."""
     file: File | None = None
+    ref: str = ""
+    """Of a login that a browser began."""
     # For the person who takes over.
     note: str = ""
     about: str = ""
@@ -65,7 +68,13 @@ class Visit:
     why: Why = "asked"
 
 
-customer = Flow("customer", Visit, bool, pause=PAUSE)
+customer = Flow("customer", Visit, bool, version=2, pause=PAUSE)
+
+
+@customer.migrates(to=2)
+def without_login(old: dict[str, Any]) -> dict[str, Any]:
+    """A visit may come from a login since."""
+    return old
 
 
 # ---------------------------------------------------------------- what is shown
@@ -179,6 +188,8 @@ def _wish(v: Visit, wish: Wish, ctx: Ctx) -> Step:
         return _abuse(v)
     if "offers_off" in topics:
         return _no_offers(v)
+    if "panel" in topics:
+        return go(entering, replace(_calm(v), met=v.met))
     if "account" in topics:
         return go(account, replace(_calm(v), note=wish.text))
     if "plan" in topics:
@@ -527,7 +538,35 @@ def danger(v: Visit, heard: Heard, ctx: Ctx) -> Step | None:
         case "violence":
             return hand_off("violence", URGENT)
         case None:
-            return None
+            return _login(v, heard)
+
+
+# ---------------------------------------------------------------- logging in
+
+
+def _login(v: Visit, heard: Heard) -> Step | None:
+    if heard.kind == "code":
+        return stay("code_typed", repeat=False)
+    if (ref := ref_in(heard)) is not None:
+        return go(signing_in, replace(_calm(v), met=v.met, ref=ref))
+    return None
+
+
+@customer.runs(login, lambda v: Login(v.ref))
+def signing_in(v: Visit, came: Came) -> Step:
+    v = replace(_calm(v), met=v.met, bare=True)
+    return go(warned, v) if came is Came.refused else go(answered, v)
+
+
+@customer.asks(idle=REMEMBERED, rests=True)
+def warned(v: Visit, wish: Literal["human"] | Wish, ctx: Ctx) -> Step:
+    """Somebody tried to get in with their help."""
+    return _serve(v, wish, ctx)
+
+
+@customer.runs(panel, lambda v: Entry())
+def entering(v: Visit, entered: bool) -> Step:
+    return go(answered, replace(_calm(v), met=v.met, bare=entered))
 
 
 # ---------------------------------------------------------------- one's own data

@@ -26,6 +26,8 @@ Topic = Literal[
     "orders", "buy", "annul", "debt", "document",
     # what needs one more question
     "account", "plan",
+    # what needs to know who asks
+    "panel",
     # the talk itself
     "offers_off", "wrong_number", "person", "complaint", "abuse", "others", "english", "spanish", "greeting",
     "secret", "child",

@@ -23,6 +23,7 @@ HeardKind = Literal[
     "system",       # something about the account; `text` says what. A change of number or id is no message: `Moved`
     "edit",         # the person changed a message that was read already: `text` and `media` now, `reply_to` which one
     "revoke",       # the person took a message back: `reply_to` which one
+    "code",         # a one-time code that belongs elsewhere: nothing is kept of it, and it opens nothing any more
     "unsupported",  # WhatsApp or we cannot read it; `text` is the type that was named, or `OVERSIZED`
 ]  # fmt: skip
 
@@ -115,6 +116,8 @@ class Heard(Struct, frozen=True, omit_defaults=True, tag="heard"):
     cards: tuple[SharedCard, ...] = ()
     about: str = ""
     """The product of the firm's catalogue that the message is about (its `product_retailer_id`)."""
+    forwarded: bool = False
+    """The person passed on what somebody else had written."""
     changed: Changed = ""
     """The person changed it, and this is what it says now; or took it back, and it says nothing any more."""
 

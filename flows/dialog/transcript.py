@@ -6,6 +6,7 @@ desk: yes                    settings of the firm, before the first mark
 > [Ver precios]              a tap on a button or row of the latest message
 > (old) [Ver precios]        … of an earlier one
 > (image) caption            a message of another kind
+> (forwarded) hola           one that they passed on
 > (edit) ¿abren hoy?         the person changes their latest message, in the same turn before it was read; (revoke) takes it back
 > (moves)                    … has another number from here on: whoever writes from it is somebody new
 < ¿Qué necesitas? {Ver opciones}     the bot's message: [Button] [Button], or the button of a list …
@@ -100,6 +101,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "formulario": "form", "reacción": "reaction", "no soportado": "unsupported", "edita": "edit",
     "elimina": "revoke",
 }  # fmt: skip
+FORWARDED: Final = ("forwarded", "reenviado")
 _MOVES: Final = ("(moves)", "(cambia de número)")
 PHONE: Final = ("phone", "teléfono")
 """Who writes at the desk, if it is none but the firm's own phone."""
@@ -151,6 +153,7 @@ class Says:
     kind: HeardKind
     text: str = ""
     media: MediaKind | None = None
+    forwarded: bool = False
 
 
 @dataclass(frozen=True)
@@ -303,6 +306,8 @@ def _said(rest: str) -> Says | Taps | Moves:
     if tap := re.fullmatch(r"(\(old\) )?\[(.+)\]", rest):
         return Taps(tap[2], old=tap[1] is not None)
     if sent := re.fullmatch(r"\(([^)]+)\)\s*(.*)", rest):
+        if sent[1] in FORWARDED:
+            return Says("text", sent[2], forwarded=True)
         kind = _KINDS.get(sent[1], sent[1])
         if kind in get_args(MediaKind):
             return Says("media", sent[2], cast("MediaKind", kind))
@@ -755,7 +760,17 @@ def _message(what: Says) -> Heard:
         case _:
             pass
     text = "" if what.kind in ("place", "contacts", "form") else what.text
-    return Heard(Wamid(""), 0, what.kind, text, media=media, place=place, phone=phone, form=form)
+    return Heard(
+        Wamid(""),
+        0,
+        what.kind,
+        text,
+        media=media,
+        place=place,
+        phone=phone,
+        form=form,
+        forwarded=what.forwarded,
+    )
 
 
 def _told(effects: Sequence[Effect]) -> Iterator[str]:

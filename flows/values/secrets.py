@@ -1,7 +1,9 @@
-"""What nobody should have typed into a chat: card numbers and passwords, found and masked."""
+"""What must not be kept of what a person typed: card numbers, passwords, names of logins; found and masked."""
 
 import re
 from typing import Final
+
+from flows.values.login_ref import REF
 
 MASK: Final = "•••"
 
@@ -14,12 +16,13 @@ _PASSWORD = re.compile(
 
 
 def mask_secrets(text: str) -> str:
-    """`text` with card numbers (13 to 19 digits that pass Luhn's test) and told passwords masked.
+    """`text` with card numbers (13 to 19 digits that pass Luhn's test), told passwords and names of logins masked.
 
     For everything that stores, mirrors or forwards what a person typed. A text without secrets comes back equal.
     """
     masked = _CARD.sub(lambda card: MASK if _is_card(card[0]) else card[0], text)
-    return _PASSWORD.sub(lambda told: f"{told['label']}{told['is']}{MASK}", masked)
+    masked = _PASSWORD.sub(lambda told: f"{told['label']}{told['is']}{MASK}", masked)
+    return REF.sub(lambda told: f"{told['label']}{MASK}", masked)
 
 
 def _is_card(digits: str) -> bool:

@@ -306,6 +306,7 @@ def _message(message: _Object, sender: Sender | None) -> tuple[Sender, Heard] | 
         order=said.order,
         cards=said.cards,
         about=_id(_get(_get(message.get("context"), "referred_product"), "product_retailer_id")),
+        forwarded=_is_forwarded(message),
     )
     return sender, heard
 
@@ -769,6 +770,11 @@ def _degrees(value: object, limit: float) -> float | None:
     except (ValueError, OverflowError):
         return None
     return degrees if abs(degrees) <= limit else None  # false for NaN
+
+
+def _is_forwarded(message: _Object) -> bool:
+    context = message.get("context")
+    return any(_get(context, key) is True for key in ("forwarded", "frequently_forwarded"))
 
 
 def _context(message: _Object) -> Wamid:

@@ -66,6 +66,7 @@ MENDS: Final[dict[str, str]] = {
     "template_quality": "people block or report the number because of it: mend its text, or send it less",
     "template_recategorised": "it costs more or obeys other limits now: mend its text and push it, or accept the price",
     "template_recategorised_soon": "Meta changes its category within a day: mend its text and push it before, or accept",
+    "login_refused": "somebody was sent a link to log in that they did not ask for: if it is many, warn people",
     # the rest
     "form": "the form is slow, fails or is blocked: see WhatsApp > Flows, and the latency of our endpoint",
     "form_unavailable": "the form cannot be opened: publish it, and check WhatsApp > Flows",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.cli.flows import ELSEWHERE
 from flows.catalogue import product_flows
 from flows.dialog.checker import check
 from flows.intents import uses
@@ -9,7 +10,7 @@ from tests.flows.product import product_texts
 
 
 def test_flows_and_texts_have_no_problem() -> None:
-    found = check(product_flows(), product_texts(), also=tuple(uses()))
+    found = check(product_flows(), product_texts(), also=tuple(uses()), elsewhere=ELSEWHERE)
 
     assert [str(problem) for problem in found] == []
 

@@ -232,3 +232,17 @@ def test_the_checker_finds_a_text_that_no_intent_says() -> None:
     assert problems(intent__greeting="Hola.") == [
         "intent.greeting: no flow says this text of es_CL"
     ]
+
+
+@pytest.mark.parametrize("sign", ["\0", "\n", "\r", "\x1f", "\x7f", " "])
+def test_the_address_of_a_document_has_no_sign_that_cannot_be_kept(sign: str) -> None:
+    told = {"name": "Ana", "week_of": "2026-11-30", "intent": "price_list"}
+    msgspec.convert({**told, "document": PDF}, PriceList)
+
+    for address in (
+        f"https://sol.example/{sign}.pdf",
+        f"https://sol{sign}.example/a.pdf",
+        PDF + sign,
+    ):
+        with pytest.raises(msgspec.ValidationError, match="document"):
+            msgspec.convert({**told, "document": address}, PriceList)

@@ -4,18 +4,24 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 
 from bot.embedded.stores import Stores
 from bot.lanes import Wire
 from bot.people.api_keys import SCOPES, NewKey, Scope, add_key
+from bot.people.channels import add_channel
 from bot.people.directory import publish_directory
-from bot.people.tenants import list_firms
+from bot.people.tenants import add_tenant, list_firms
 from bot.settings import Settings
 from bot.store.database import Database
 from bot.store.secrets import Key, SecretBox
-from flows.values.ids import TenantId
+from flows.dialog.ctx import Firm
+from flows.values.ids import ChannelId, TenantId
+from flows.values.rut import Rut
+from handlers.ports import Channel
+from tests.whole.conftest import Whole
 from tests.whole.people import phone, until
 
 _numbers = itertools.count(1)
@@ -158,3 +164,23 @@ async def caller_of(
 ) -> Caller:
     new = await make_key(stores, settings.keys, tenant=tenant, scopes=scopes, per_minute=per_minute)
     return Caller(http, address, new.key)
+
+
+async def a_rival(whole: Whole) -> Caller:
+    """Another firm's own system, with every scope."""
+    firm = Firm(id=TenantId(str(uuid4())), name="Carnes Luna")
+    async with Database.open(whole.stores.postgres.app) as database:
+        await add_tenant(database, firm, rut=Rut("761234560"))
+        channel = Channel(
+            id=ChannelId(str(uuid4())),
+            tenant=firm.id,
+            phone_number_id="100000000000002",
+            waba_id="200000000000002",
+            display_phone="+56 2 2999 9999",
+        )
+        await add_channel(database, SecretBox(whole.settings.keys), channel, token="t")
+    rival = await caller_of(
+        *(whole.settings, whole.stores, whole.http, whole.server.address), tenant=firm.id
+    )
+    await whole.server.directory.check()
+    return rival

@@ -20,15 +20,9 @@ import redis.asyncio as redis
 from bot.clock import Clock
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
-from bot.people.channels import add_channel
-from bot.people.tenants import add_tenant, list_firms
+from bot.people.tenants import list_firms
 from bot.store.database import Database
-from bot.store.secrets import SecretBox
-from flows.dialog.ctx import Firm
-from flows.values.ids import ChannelId, TenantId
-from flows.values.rut import Rut
-from handlers.ports import Channel
-from tests.whole.api import Caller, caller_of, make_key, order_update, price_list
+from tests.whole.api import Caller, a_rival, caller_of, make_key, order_update, price_list
 from tests.whole.conftest import KEYS, Whole, whole_server
 from tests.whole.people import until
 from tests.whole.test_conversations import Live
@@ -447,23 +441,7 @@ async def test_a_key_that_was_made_where_no_process_heard_of_it_is_looked_for(
 
 @pytest.fixture
 async def rival(whole: Whole) -> Caller:
-    """Another firm's own system, with every scope."""
-    firm = Firm(id=TenantId(str(uuid4())), name="Carnes Luna")
-    async with Database.open(whole.stores.postgres.app) as database:
-        await add_tenant(database, firm, rut=Rut("761234560"))
-        channel = Channel(
-            id=ChannelId(str(uuid4())),
-            tenant=firm.id,
-            phone_number_id="100000000000002",
-            waba_id="200000000000002",
-            display_phone="+56 2 2999 9999",
-        )
-        await add_channel(database, SecretBox(whole.settings.keys), channel, token="t")
-    rival = await caller_of(
-        *(whole.settings, whole.stores, whole.http, whole.server.address), tenant=firm.id
-    )
-    await whole.server.directory.check()
-    return rival
+    return await a_rival(whole)
 
 
 async def test_a_firm_neither_sees_nor_touches_what_is_anothers(
@@ -681,7 +659,8 @@ async def test_every_route_that_is_documented_answers_as_documented(
     message = (await api.send(1)).body["id"]
     begun = (await api.call("POST", "/v1/campaigns", campaign(2))).body["id"]
     bodies = {"sendMessage": order_update(1), "createCampaign": campaign(3)}
-    for path, operations in document["paths"].items():
+    ours = {path: of for path, of in document["paths"].items() if path.startswith("/v1/")}
+    for path, operations in ours.items():
         for method, operation in operations.items():
             id = message if "/messages/" in path and "campaigns" not in path else begun
             answer = await api.call(

@@ -18,7 +18,7 @@ from bot.people.addresses import Addresses
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.serve import WhatsAppSender
 from tests.bot.engine.errand import errand_book
-from tests.bot.engine.outside import NUMBER, Directory, Meta, NoCare, Outside, Works
+from tests.bot.engine.outside import NUMBER, Directory, Meta, NoCare, Outside, Works, no_codes
 from tests.bot.engine.still import Gate
 from tests.bot.engine.store import SHARDS
 from tests.handlers.whatsapp.doubles import LETTERS, TICKETS, Counts, NoUploads, Purse
@@ -92,4 +92,5 @@ class Process:
             take=take,
             on_refused_statuses=on_refused_statuses,
             channels_of=lambda _tenant: (NUMBER,),
+            void_codes=no_codes,
         )

@@ -12,7 +12,17 @@ import msgspec
 import pytest
 
 from bot.clock import Clock
-from bot.engine.campaigns import KIND, Begin, Campaigns, Change, Plan, PriceOf, State, put_order
+from bot.engine.campaigns import (
+    KIND,
+    Begin,
+    Campaigns,
+    Change,
+    ChangeTo,
+    Plan,
+    PriceOf,
+    State,
+    put_order,
+)
 from bot.engine.journal import Journal
 from bot.engine.limits import Limits
 from bot.engine.proposals import Proposals
@@ -30,13 +40,15 @@ from bot.people.campaigns import (
     get_campaign,
     read_message_ids,
 )
-from bot.people.directory import Directory
+from bot.people.directory import Directory, publish_directory
+from bot.people.templates import replace_templates
 from bot.people.tenants import change_settings
 from bot.store.database import Database
 from bot.store.secrets import Key, SecretBox
 from flows.intents import PriceList
 from flows.values.ids import CampaignId, ChannelId, MessageId, TenantId
 from handlers.events import Cap, Proposed, Sender
+from handlers.ports import Template
 from tests.bot.people.conftest import BAKERY, BAKERY_CHANNEL, bakery, box, wire
 
 __all__ = ["bakery", "box", "wire"]  # fixtures
@@ -234,6 +246,40 @@ async def test_whom_an_ended_one_went_to_is_forgotten_after_a_month(
 
     assert await known() == 0
     assert len(await read_message_ids(stage.database, BAKERY.id, CAMPAIGN, most=20)) == 10
+
+
+@pytest.mark.parametrize("change", ["pause", None])
+async def test_what_is_not_over_after_a_month_is_cancelled(
+    stage: Stage, change: ChangeTo | None
+) -> None:
+    stage.campaigns = stage.made(is_held=lambda _channel: "payment")
+    await stage.begin(10)
+    await stage.work()
+    if change is not None:
+        await stage.order(Change(change))
+        await stage.work()
+    assert (await stage.row()).status in ("running", "paused")
+
+    await stage.pass_time(30 * 24 * HOUR_MS)
+
+    row = await stage.row()
+    assert (row.status, row.released) == ("cancelled", 0)
+
+
+async def test_a_template_in_another_category_is_reckoned_as_meta_bills_it(
+    stage: Stage, wire: Wire, box: SecretBox
+) -> None:
+    prices = {"marketing": Decimal("85.5"), "utility": Decimal(1)}
+    stage.campaigns = stage.made(price_of=lambda _tenant, category: prices[category])
+    moved = Template("lista_precios", "es_CL", status="APPROVED", category="utility")
+    await replace_templates(stage.database, BAKERY.id, BAKERY_CHANNEL.waba_id, [moved], as_of=1)
+    await publish_directory(stage.database, wire, box)
+    await stage.directory.check()
+    await stage.begin(6, spend_max=4)
+
+    await stage.work()
+
+    assert (await stage.row()).released == 4
 
 
 async def test_it_is_paused_and_goes_on_where_it_was(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from bot.people.addresses import Addresses
 from flows.values.ids import ItemId, TenantId, Wamid
 from handlers.journal import StatusRecord, StatusSeen
 from handlers.ports import StoreDownError
+from tests.bot.engine.outside import no_codes
 
 TENANT = TenantId("6f9619ff-8b86-4011-b42d-00c04fc964ff")
 
@@ -59,6 +60,7 @@ def intake(wire: Wire, lanes: Lanes, refused: Refused) -> Intake:
         take=_nobody_takes,
         on_refused_statuses=refused,
         channels_of=lambda _tenant: (),
+        void_codes=no_codes,
     )
 
 

@@ -16,12 +16,12 @@ from bot.engine.conversation import (
 from bot.engine.conversation import decode as read_state
 from bot.engine.conversation import encode as write_state
 from bot.engine.knock import KNOCK
-from bot.engine.turn import PARKED_MAX, Decision, UnknownConversationError
+from bot.engine.turn import PARKED_MAX, Decision, UnknownConversationError, without_keys
 from bot.engine.turn import decide as decide_turn
 from flows.catalogue import product_book
 from flows.dialog.advance import BOT_KEYS, Book
 from flows.dialog.answers import Text
-from flows.dialog.content import Template
+from flows.dialog.content import Link, Template
 from flows.dialog.content import Text as TextContent
 from flows.dialog.ctx import Firm
 from flows.dialog.events import Attachment, FileLost, Heard, Result
@@ -31,7 +31,7 @@ from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wam
 from flows.window import MARGIN_MS, SERVICE_MS
 from handlers.actions import FetchMedia, MarkRead, Say, SendAction
 from handlers.events import Answered, Arrived, Event, Refused, Sender
-from handlers.journal import RefusedRecord, TurnRecord
+from handlers.journal import RefusedRecord, Said, TurnRecord
 from tests.bot.engine.errand import HURRY_S, NAP_S, PAUSE_MS, errand_book
 from tests.echo import echo_book
 
@@ -480,6 +480,22 @@ def test_a_secret_that_was_typed_is_never_written_down(typed: str, kept: str) ->
 
     assert isinstance(record, TurnRecord)
     assert [heard.text for heard in record.heard] == [kept]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Link("Entra.", "Entrar", "https://sol.example/login#entry=s3cret"),
+        TextContent("Entra: https://sol.example/login#entry=s3cret"),
+    ],
+)
+def test_what_lets_its_holder_in_is_written_down_without_its_secret(
+    content: Link | TextContent,
+) -> None:
+    written = without_keys(Said("ref-1", content))
+
+    assert "https://sol.example/login" in str(written.content)
+    assert "s3cret" not in str(written)
 
 
 # ------------------------------------------------------------------ files

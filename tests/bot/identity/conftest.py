@@ -183,7 +183,7 @@ async def house_of(
         )
         await identity.keys.load()
         app = web.Application()
-        app.add_routes(identity.routes.routes())
+        app.add_routes(identity.routes)
         async with (
             TestServer(app) as server,
             aiohttp.ClientSession(server.make_url("/")) as http,

@@ -107,7 +107,7 @@ HEARD: dict[str, list[str]] = {
         'message of María+bsuid+@maria.p: contacts reply_to="wamid.ASKED" phone="56987654321" cards=[{"phones":["+56 9 8765 4321"]}]',
     ],
     "message-context-forwarded": [
-        'message of María+phone+bsuid: text text="mira"',
+        'message of María+phone+bsuid: text text="mira" forwarded=true',
     ],
     "message-context-product": [
         'message of María+phone+bsuid: text text="¿queda?" reply_to="wamid.ASKED" about="sku-1"',

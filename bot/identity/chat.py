@@ -1,0 +1,173 @@
+"""Serves the lanes `login/<conversation>`: what the login flows ask about logins, for the person who wrote."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+
+from bot.clock import Clock
+from bot.engine.conversation import decode as decode_conversation
+from bot.identity import people
+from bot.identity.links import Links, Who
+from bot.lanes import LaneError, Lanes, StoreLostError
+from bot.metrics import Metrics
+from bot.people.addresses import conversation_of
+from bot.people.directory import Directory
+from bot.store.database import Database
+from bot.store.errors import UNAVAILABLE
+from flows.calls.identity import (
+    ApproveLogin,
+    AskedLogin,
+    CheckLogin,
+    EnterPanel,
+    Panel,
+    RefuseLogin,
+)
+from flows.dialog.calls import decode, encode
+from flows.dialog.events import Result
+from flows.login import ENTRY
+from flows.values.ids import TenantId
+from handlers.actions import Ask
+from handlers.events import Answered
+from handlers.ports import Again, Alerts, Channel, Dead, Done, Item, Outcome, StoreDownError
+
+AGAIN_MS: Final = 1_000
+REFUSED: Final = "login_refused"
+"""The alert of somebody who says that a login is not theirs."""
+
+log = structlog.get_logger()
+
+_decode: Final = msgspec.json.Decoder(Ask).decode
+
+
+class ChatLogins:
+    """The handler of kind `login`."""
+
+    def __init__(
+        self,
+        links: Links,
+        lanes: Lanes,
+        *,
+        database: Database,
+        directory: Directory,
+        alerts: Alerts,
+        page: str,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """`page`: address of the login page."""
+        self._links = links
+        self._lanes = lanes
+        self._database = database
+        self._directory = directory
+        self._alerts = alerts
+        self._page = page
+        self._clock = clock
+        self._metrics = metrics
+
+    @property
+    def kind(self) -> str:
+        return "login"
+
+    async def serve(self, item: Item) -> Outcome:
+        try:
+            ask = _decode(item.body)
+            value = await self._answer(ask)
+        except msgspec.MsgspecError:
+            return Dead("unreadable")
+        except (StoreLostError, LaneError, StoreDownError):
+            return Again(AGAIN_MS, "store_down", counts=False)
+        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+            log.warning("login.waits", item=item.id, error=type(error).__name__)
+            return Again(AGAIN_MS, "database_down")
+        if value is None:
+            return Dead("unknown_call")
+        return Done(event=Answered(Result(seq=ask.seq, value=value)))
+
+    async def _answer(self, ask: Ask) -> msgspec.Raw | None:
+        match ask.call:
+            case "CheckLogin":
+                return encode(await self._check(ask, decode(ask.args, CheckLogin)))
+            case "ApproveLogin":
+                return encode(await self._approve(ask, decode(ask.args, ApproveLogin)))
+            case "RefuseLogin":
+                return encode(await self._refuse(ask, decode(ask.args, RefuseLogin)))
+            case "EnterPanel":
+                return encode(await self._enter(ask, decode(ask.args, EnterPanel)))
+            case _:
+                return None
+
+    async def _check(self, ask: Ask, call: CheckLogin) -> AskedLogin | None:
+        found = await self._links.ask(call.ref, ask.channel, ask.conversation)
+        self._metrics.count("login_link", "asked" if found else "unknown")
+        if found is None:
+            return None
+        id, about = found
+        return AskedLogin(
+            id=id,
+            business=about.business,
+            browser=about.browser,
+            system=about.system,
+            place=about.place,
+            network=about.network,
+            at=datetime.fromtimestamp(about.begun / 1000, UTC),
+        )
+
+    async def _approve(self, ask: Ask, call: ApproveLogin) -> bool:
+        who = await self._who(ask)
+        done = who is not None and await self._links.approve(call.id, ask.conversation, who)
+        self._metrics.count("login_link", "approved" if done else "too_late")
+        return done
+
+    async def _refuse(self, ask: Ask, call: RefuseLogin) -> bool:
+        done = await self._links.refuse(call.id, ask.conversation)
+        # Also if it was over: somebody was sent a link that they did not ask for.
+        self._metrics.count("login_link", "refused")
+        log.warning("login.refused", tenant=ask.tenant, conversation=ask.conversation)
+        await self._alerts.raise_(ask.tenant, ask.channel, REFUSED, "")
+        return done
+
+    async def _enter(self, ask: Ask, call: EnterPanel) -> Panel:
+        who = await self._who(ask)
+        channel = self._directory.channel(ask.channel)
+        if who is None or channel is None:
+            return Panel()
+        if not who.phone:
+            who = msgspec.structs.replace(who, phone=call.phone)
+        async with self._database.system() as connection:
+            ugid = await people.known_as(connection, who.phone, who.bsuid, who.scope)
+            if ugid is None:
+                return Panel(phone_needed=not who.phone)
+            places = await people.memberships_of(connection, ugid)
+        firms = [place.tenant for place in places if place.role != "customer"]
+        tenant = _panel_of(channel, firms)
+        if tenant is None and not (channel.platform and firms):
+            return Panel()
+        entry = msgspec.structs.replace(who, ugid=ugid)
+        secret = await self._links.enter(entry, tenant=tenant, locale="")
+        self._metrics.count("login_link", "entry")
+        return Panel(f"{self._page}{ENTRY}{secret}")
+
+    async def _who(self, ask: Ask) -> Who | None:
+        """Whose message it was. None: the conversation is nobody's any more."""
+        state = await self._lanes.state_of(f"conv/{ask.conversation}")
+        if state is None:
+            return None
+        rest = decode_conversation(state)
+        if rest.into:
+            state = await self._lanes.state_of(f"conv/{conversation_of(rest.channel, rest.into)}")
+            rest = rest if state is None else decode_conversation(state)
+        channel = self._directory.channel(ask.channel)
+        if rest.left or channel is None or not (rest.sender.wa_id or rest.sender.bsuid):
+            return None
+        scope = channel.portfolio_id or channel.waba_id
+        return Who(phone=rest.sender.wa_id, bsuid=rest.sender.bsuid, scope=scope)
+
+
+def _panel_of(channel: Channel, firms: list[TenantId]) -> TenantId | None:
+    """The firm whose panel it is: of the firm they write to, or, on the platform's number, their only one."""
+    if channel.tenant in firms:
+        return channel.tenant
+    return firms[0] if channel.platform and len(firms) == 1 else None
