@@ -202,6 +202,39 @@ def disable(
         print_line("they may log in again" if undo else "they are logged out, and stay out")
 
 
+@person_app.command("erase")
+def erase(
+    ugid: PersonArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="It cannot be undone.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget who a person is: all but their id goes here, and the firms' systems are told to do the same.
+
+    What a firm's conversations hold is not touched. Whether every system has done it: smarterbot identity sync --check.
+    """
+    person = Ugid(str(ugid))
+    if not (yes or dry_run):
+        raise FieldError("--yes: is needed, for it cannot be undone")
+
+    async def work(session: Session) -> None:
+        async with session.database.system() as connection:
+            known = await people.get_person(connection, person)
+            if known is None:
+                raise UnknownError("there is no such person")
+            if known.erased_at is not None:
+                raise UnknownError("the person was erased before")
+            if not dry_run:
+                await people.erase(connection, person, datetime.now(UTC))
+
+    in_session(work)
+    if as_json:
+        print_json({"ugid": person, "dry_run": dry_run})
+    else:
+        print_line("the person can be erased" if dry_run else "the person was erased")
+
+
 @sessions_app.command("revoke")
 def revoke(
     ugid: PersonArgument,

@@ -169,3 +169,32 @@ def test_sync_is_told_what_to_do(
     smarterbot: Command, environment: None, words: tuple[str, ...]
 ) -> None:
     assert smarterbot("identity", "sync", *words).code == 2
+
+
+def test_an_erasure_is_meant_and_is_to_be_told(
+    smarterbot: Command, firm: str, ana: Ugid, clean_postgres: PostgresUrls
+) -> None:
+    sets(smarterbot, firm, "n8n")
+
+    async def was_told(connection: Connection) -> None:
+        await connection.execute("SELECT set_config('app.tenant_id', $1, true)", firm)
+        await connection.execute(
+            """
+            INSERT INTO smarterbot.identity_deliveries (tenant_id, system, ugid, wanted, told, state, at)
+            VALUES ($1, 'n8n', $2, 9, 9, 'told', now())
+            """,
+            firm,
+            ana,
+        )
+
+    on_database(clean_postgres, was_told)
+    assert smarterbot("identity", "person", "erase", ana).code == 2
+    assert smarterbot("identity", "person", "erase", ana, "--dry-run").code == 0
+    assert smarterbot("identity", "person", "show", ana, "--json").json["person"]["identities"]
+
+    assert smarterbot("identity", "person", "erase", ana, "--yes").code == 0
+    shown = smarterbot("identity", "person", "show", ana, "--json").json["person"]
+    assert (shown["identities"], shown["memberships"]) == ([], [])
+    assert smarterbot("identity", "person", "erase", ana, "--yes").code == 1
+    assert smarterbot("identity", "sync", "--check").code == 0, "it may still be on its way"
+    assert smarterbot("identity", "sync", "--repair", "--again", "--json").json["put"] == 1
