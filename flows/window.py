@@ -82,8 +82,6 @@ class Terms:
     """Meta takes no offer to this person before (ms since the epoch): errors 131049 and 130472."""
     unreachable_until: int = 0
     """Meta could not deliver (131026): nothing is tried on the firm's own initiative before (ms since the epoch)."""
-    budget_left: bool = True
-    """Whether the firm's budget of this month pays for one more message."""
 
 
 class Reason(Enum):
@@ -151,7 +149,7 @@ def free_until(*, first_answer: int, came_at: int) -> int:
 
 
 def is_free(window: Window, now: int) -> bool:
-    """Whether a template sent at `now` costs nothing because of a free entry point."""
+    """Whether a message sent at `now` costs nothing because of a free entry point."""
     return now < window.free_until - MARGIN_MS
 
 
@@ -166,8 +164,6 @@ def decide(
     terms = terms or Terms()
     if not terms.answers and terms.opted_out:
         return Refuse(Reason.OPTED_OUT)
-    if not terms.budget_left and not is_free(window, now):
-        return Refuse(Reason.BUDGET_SPENT)
     if now < open_until(window):
         return Send()
     if rescue is None:
@@ -198,6 +194,4 @@ def refuse_template(template: Rescue, now: int, *, window: Window, terms: Terms)
             return Refuse(Reason.NO_CONSENT)
     if not template.approved:
         return Refuse(Reason.TEMPLATE_UNUSABLE)
-    if not terms.budget_left and not is_free(window, now):
-        return Refuse(Reason.BUDGET_SPENT)
     return None

@@ -38,6 +38,7 @@ from flows.window import (
     Send,
     SendTemplate,
     decide,
+    is_free,
     refuse_template,
 )
 from handlers.actions import MarkRead, Say, SendAction, SendCode
@@ -231,18 +232,23 @@ class WhatsAppSender:
             self._pauses.give_back(number, now_ms=now)
             return Again(wait, "number_limit", counts=False)
         category = self._category(say, content)
-        if not await self._budget.take(say.tenant, say.channel, category, answers=say.answers):
+        paid = await self._budget.take(say.tenant, say.channel, category, answers=say.answers)
+        if not paid and not await self._costs_nothing(item.conversation, now):
             self._pauses.give_back(number, now_ms=now)
             return self._refused(say, item, Reason.BUDGET_SPENT.value)
         if say.reads:
             self._beside(number, token, payload.receipt(say.reads, typing=False))
         outcome = await self._post(say, item, content, channel=channel, token=token)
         match outcome:
-            case Again() | Dead() | Done(event=Refused()):
+            case Again() | Dead() | Done(event=Refused()) if paid:
                 self._budget.give_back(say.tenant, say.channel, category, answers=say.answers)
             case _:
                 pass  # sent, or in doubt
         return outcome
+
+    async def _costs_nothing(self, conversation: ConversationId, now: int) -> bool:
+        standing = await self._standings.standing(conversation)
+        return is_free(standing.window, now)
 
     async def _form(self, say: Say, conversation: ConversationId, now: int) -> Content | str:
         """The form in which it may leave at this moment, or the fault for which it may not.

@@ -78,7 +78,6 @@ def test_the_margin_is_between_two_and_five_minutes() -> None:
         pytest.param(REPLY, Terms(answers=False, opted_in=True), SendTemplate("documento_listo"), id="a notice with leave"),
         pytest.param(OFFER, Terms(answers=False, opted_in=True), Refuse(Reason.NO_CONSENT), id="an offer without consent"),
         pytest.param(OFFER, Terms(answers=False, marketing=True), SendTemplate("lista_precios"), id="an offer with consent"),
-        pytest.param(REPLY, Terms(budget_left=False), Refuse(Reason.BUDGET_SPENT), id="no budget"),
     ],
 )  # fmt: skip
 def test_after_the_window(rescue: Rescue, terms: Terms, decision: Decision) -> None:
@@ -92,7 +91,6 @@ def test_after_the_window(rescue: Rescue, terms: Terms, decision: Decision) -> N
         pytest.param(
             Terms(answers=False, opted_out=True), Refuse(Reason.OPTED_OUT), id="our own initiative"
         ),
-        pytest.param(Terms(budget_left=False), Refuse(Reason.BUDGET_SPENT), id="no budget"),
     ],
 )
 def test_inside_the_window_who_opted_out_is_still_answered(
@@ -115,7 +113,6 @@ def test_inside_the_window_who_opted_out_is_still_answered(
         pytest.param(REPLY, replace(WILLING, unreachable_until=WROTE + 1), Reason.UNREACHABLE, id="a dead number"),
         pytest.param(REPLY, Terms(unreachable_until=WROTE + 1), None, id="an answer is tried all the same"),
         pytest.param(PAUSED, Terms(), Reason.TEMPLATE_UNUSABLE, id="a paused one"),
-        pytest.param(REPLY, Terms(budget_left=False), Reason.BUDGET_SPENT, id="no budget"),
         pytest.param(REPLY, Terms(), None, id="an answer"),
         pytest.param(REPLY, Terms(answers=False), Reason.NO_CONSENT, id="a notice without leave"),
         pytest.param(REPLY, WILLING, None, id="a notice to who allows it"),
@@ -125,14 +122,6 @@ def test_which_templates_may_go_out(template: Rescue, terms: Terms, reason: Reas
     refusal = refuse_template(template, WROTE, window=OPEN, terms=terms)
 
     assert refusal == (None if reason is None else Refuse(reason))
-
-
-def test_what_is_free_needs_no_budget() -> None:
-    entered = Window(last_in=WROTE, free_until=WROTE + 72 * HOUR)
-    broke = Terms(budget_left=False)
-
-    assert decide(entered, WROTE, terms=broke) == Send()
-    assert refuse_template(REPLY, WROTE, window=entered, terms=broke) is None
 
 
 @pytest.mark.parametrize(

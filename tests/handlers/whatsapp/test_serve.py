@@ -800,6 +800,20 @@ async def test_without_budget_nothing_leaves_and_the_conversation_is_told(desk: 
     assert desk.stub.posted == []
 
 
+async def test_what_a_free_entry_pays_for_needs_no_budget(desk: Desk) -> None:
+    desk.purse.left = 0
+    desk.people.is_so = Standing(
+        Window(last_in=NOW, free_until=NOW + 3_600_000), Terms(answers=False)
+    )
+
+    assert await desk.sends() == sent()
+    desk.watch.passes(3_600_000)
+    assert await desk.sends(at=NOW + 3_600_000, open_until=NOW + 7_200_000) == refused(
+        "budget_spent", at=NOW + 3_600_000, said=say(at=NOW + 3_600_000, open_until=NOW + 7_200_000)
+    )
+    assert desk.purse.left == 0
+
+
 @pytest.mark.parametrize(
     ("answer", "left"),
     [
