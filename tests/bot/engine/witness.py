@@ -58,6 +58,7 @@ class Line:
     ref: str
     body: str
     parked: bool
+    at_ms: int
     earliest_ms: int = 0
     """When the pair limit lets it go, reckoned from its turn."""
 
@@ -76,8 +77,8 @@ class Story:
     said: list[Line] = field(default_factory=list)
     last_in_ms: int = 0
     """When the person wrote the latest message that was heard."""
-    is_shut: bool = False
-    """Meta has said that its window is closed, and they have not written since."""
+    shut_at_ms: int = -1
+    """Meta has said that its window is closed, of a message of this moment; -1: or they have written since."""
     pair_ms: int = 0
     reached: int = 0
     """Place in `said` of the latest message that was posted."""
@@ -246,7 +247,9 @@ class Witness:
                 self.given_up[record.item] = self.lease.since if self.lease else NEVER
                 story = self._story_of(record.ref)
                 story.detours.add(record.ref)
-                story.is_shut = story.is_shut or record.code == Answer.WINDOW_CLOSED.code
+                if record.code == Answer.WINDOW_CLOSED.code:
+                    said_ms = [line.at_ms for line in story.said if line.ref == record.ref]
+                    story.shut_at_ms = max(story.shut_at_ms, *said_ms)
             case ParkedRecord():
                 self._story_of(record.ref).detours.add(record.ref)
             case StatusRecord():
@@ -327,7 +330,9 @@ class Witness:
         self.heard.update(heard)
         messages = [self.outside.messages[wamid] for wamid in heard]
         story.last_in_ms = max(story.last_in_ms, *(message.at_ms for message in messages))
-        story.is_shut = False
+        # All that Meta tells of a message's time is the second, and what was refused in that second may be the later one.
+        if story.last_in_ms // 1000 * 1000 > story.shut_at_ms:
+            story.shut_at_ms = -1
         first, last = messages[0], messages[-1]
         alarm_ms = story.talk.alarm_ms()
         assert not alarm_ms or first.sent.ms <= alarm_ms, "a timer that came first goes first"
@@ -389,12 +394,12 @@ class Witness:
 
     def _said(self, story: Story, said: Said, at_ms: int) -> None:
         is_parked = said.ref in self.parking
-        line = Line(said.ref, words_of(said.content), is_parked)
+        line = Line(said.ref, words_of(said.content), is_parked, at_ms)
         assert line.ref not in {other.ref for other in story.said}, "a ref is one for ever"
         story.said.append(line)
         closes_ms = story.last_in_ms + SERVICE_MS
         if is_parked:
-            is_closed = story.is_shut or at_ms >= closes_ms - 2 * MARGIN_MS
+            is_closed = story.shut_at_ms >= 0 or at_ms >= closes_ms - 2 * MARGIN_MS
             assert is_closed, "nothing is parked while the window is open"
         else:
             # The generic cell rate algorithm over Meta's rule; what comes back from a detour is not counted here.
