@@ -15,7 +15,7 @@ from uuid import UUID, uuid4, uuid5
 
 import structlog
 
-from bot.lanes import PREFIX, StoreLostError, Wire
+from bot.lanes import PREFIX, Reply, StoreLostError, Wire
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId
 from handlers.events import Sender
 from handlers.ports import Channel
@@ -123,7 +123,11 @@ class Addresses:
             for key, (channel, sender) in zip(keys, senders, strict=True)
             if people[key] is None
         }
-        found = await asyncio.gather(*map(self._ask, unknown.values()))
+        if len(unknown) == 1:
+            # Nearly always: no task is made for it.
+            found = [await self._ask(*unknown.values())]
+        else:
+            found = await asyncio.gather(*map(self._ask, unknown.values()))
         for key, whose in zip(unknown, found, strict=True):
             people[key] = self._remember(key, whose)
         return [person for key in keys if (person := people[key]) is not None]
@@ -188,7 +192,8 @@ class Addresses:
         bsuid, phone = addresses
         trace = self._traced(bsuid)
         for _ in range(TRIES_MAX):
-            known, held = await asyncio.gather(self._get(bsuid), self._get(phone))
+            # The commands themselves, so that no task is made for either.
+            known, held = map(_bytes, await asyncio.gather(self._look(bsuid), self._look(phone)))
             before = b"" if held is None else held[:HASH_BYTES]
             seen_with = b"" if held is None else held[HASH_BYTES:]
             recycled = bool(before) and not _may_be(seen_with, trace) and known != before
@@ -212,9 +217,10 @@ class Addresses:
         raise StoreLostError("the addresses of a sender do not come to rest")
 
     async def _get(self, address: Address) -> bytes | None:
-        reply = await self._wire.call("HGET", *self._place(address))
-        assert reply is None or isinstance(reply, bytes)
-        return reply
+        return _bytes(await self._look(address))
+
+    def _look(self, address: Address) -> "asyncio.Future[Reply]":
+        return self._wire.call("HGET", *self._place(address))
 
     async def _write(self, address: Address, held: bytes) -> None:
         await self._wire.call("HSET", *self._place(address), held, replicated=True)
@@ -268,6 +274,11 @@ def _may_be(seen_with: bytes, trace: bytes) -> bool:
     """
     size, _ = TRACE_BYTES
     return not seen_with or seen_with == trace or seen_with[:size] != trace[:size]
+
+
+def _bytes(reply: Reply) -> bytes | None:
+    assert reply is None or isinstance(reply, bytes)
+    return reply
 
 
 def _key(channel: Channel, sender: Sender) -> _Known:

@@ -143,23 +143,24 @@ class WhatsAppWebhook:
     async def hear(self, body: bytes, signature: bytes) -> int:
         """As `receive`, of what was read already; the status of the answer."""
         started = time.perf_counter()
-        status = await self._hear(body, signature)
+        size = max(len(body), HEARING_BYTES_LEAST)
+        status = self._refused_unread(body, signature, size)
+        if not status:
+            self._hearing += size
+            try:
+                status = await self._keep(body)
+            finally:
+                self._hearing -= size
         self._meter.answer(status, time.perf_counter() - started)
         return status
 
-    async def _hear(self, body: bytes, signature: bytes) -> int:
+    def _refused_unread(self, body: bytes, signature: bytes, size: int) -> int:
+        """The status of a body that is not even read; 0 if it is to be."""
         try:
             verify(body, signature, self._secrets)
         except SignatureError:
             return self._refuse(401, "signature")
-        size = max(len(body), HEARING_BYTES_LEAST)
-        if self._hearing + size > HEARING_BYTES_MAX:
-            return self._busy()
-        self._hearing += size
-        try:
-            return await self._keep(body)
-        finally:
-            self._hearing -= size
+        return self._busy() if self._hearing + size > HEARING_BYTES_MAX else 0
 
     async def _keep(self, body: bytes) -> int:
         try:
