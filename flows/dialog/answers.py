@@ -12,6 +12,7 @@ from flows.dialog.calls import decoder
 from flows.dialog.content import PhoneRequest, PlaceRequest
 from flows.dialog.ctx import Ctx
 from flows.dialog.events import Attachment, Heard
+from flows.values.comuna import Comuna, parse_comuna
 from flows.values.email import parse_email
 from flows.values.money import read_pesos
 from flows.values.phone import parse_phone
@@ -24,6 +25,8 @@ TEXT_MAX: Final = 4096
 __all__ = [
     "Answer",
     "Bad",
+    "Comuna",
+    "Comunas",
     "Email",
     "Form",
     "Media",
@@ -145,6 +148,20 @@ class Email(str):
         return Bad("shape") if address is None else cls(address)
 
 
+class Comunas(tuple[Comuna, ...]):
+    """The comunas that a text may mean, the likeliest first: hear `Comuna | Comunas`, and let the person pick."""
+
+    __slots__ = ()
+    numeric: ClassVar[bool] = False
+    whys: ClassVar[tuple[str, ...]] = ("none",)
+
+    @classmethod
+    def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
+        found = parse_comuna(heard.text)
+        likely = (found,) if isinstance(found, Comuna) else found
+        return cls(likely) if likely else Bad("none")
+
+
 class Pesos(int):
     """An amount: `$15.000`, `15 lucas`. Echo it before it is used."""
 
@@ -232,10 +249,19 @@ def read_rut(heard: Heard, _ctx: Ctx) -> Rut | Bad:
     return Bad(found.value) if isinstance(found, RutProblem) else found
 
 
+def read_comuna(heard: Heard, _ctx: Ctx) -> Comuna | Bad:
+    found = parse_comuna(heard.text)
+    if isinstance(found, Comuna):
+        return found
+    return Bad("several" if found else "none")
+
+
 def reader_of(kind: Any) -> Reader | None:
     """How `kind` is read; None if it is not an answer type."""
     if kind is Rut:
         return Reader("rut", read_rut, whys=tuple(problem.value for problem in RutProblem))
+    if kind is Comuna:
+        return Reader("comuna", read_comuna, numeric=False, whys=("none", "several"))
     if not isinstance(kind, type) or not hasattr(kind, "read"):
         return None
     return Reader(

@@ -9,6 +9,7 @@ from typing import Final
 
 from jinja2.runtime import Undefined
 
+from flows.values.comuna import Comuna
 from flows.values.rut import Rut
 
 BOLD: Final = "*"
@@ -35,6 +36,8 @@ def tame(value: object) -> object:
         return value
     if isinstance(value, Rut):
         return value.display
+    if isinstance(value, Comuna):
+        return value.name
     if isinstance(value, str):
         return _BREAKS.sub(" ", str(value).translate(_MARKS))
     return "" if value is None else value

@@ -9,6 +9,8 @@ import pytest
 
 from flows.dialog.answers import (
     Bad,
+    Comuna,
+    Comunas,
     Form,
     Media,
     Name,
@@ -57,6 +59,13 @@ class Visit(Form):
         pytest.param(Phone, "mi celular", Bad("shape"), id="no-phone"),
         pytest.param(Pesos, "15 lucas", Pesos(15_000), id="an-amount"),
         pytest.param(Pesos, "mucho", Bad("shape"), id="no-amount"),
+        pytest.param(Comuna, "villa alemana", Comuna("05804"), id="a-comuna"),
+        pytest.param(Comuna, "villa al", Bad("several"), id="begun-comuna"),
+        pytest.param(Comuna, "no sé", Bad("none"), id="no-comuna"),
+        pytest.param(
+            Comunas, "villa al", Comunas((Comuna("05804"), Comuna("07407"))), id="likely-comunas"
+        ),
+        pytest.param(Comunas, "no sé", Bad("none"), id="no-likely-comuna"),
         pytest.param(Media, "foto", Bad("none"), id="words-are-no-file"),
         pytest.param(Place, "aquí", Bad("none"), id="words-are-no-place"),
         pytest.param(Visit, "dos", Bad("none"), id="words-are-no-form"),
