@@ -101,6 +101,11 @@ class OrderUpdate(Intent, frozen=True):
 InvoiceKind = Literal["receipt", "invoice"]
 
 
+def _pdf(number: str, address: str) -> Document:
+    name = number.replace("/", "-").replace("\\", "-")  # no file's name has these
+    return Document(WebFile(address), f"{name}.pdf")
+
+
 class InvoiceReady(Intent, frozen=True):
     """The document of a purchase can be had. Within the window it goes with the words."""
 
@@ -123,8 +128,30 @@ class InvoiceReady(Intent, frozen=True):
         }
 
     def attached(self) -> Document | None:
-        name = self.number.replace("/", "-").replace("\\", "-")  # no file's name has these
-        return Document(WebFile(self.document), f"{name}.pdf")
+        return _pdf(self.number, self.document)
+
+
+class DocumentReminder(Intent, frozen=True):
+    """A document that may be unpaid. What is owed, and that it is, stands nowhere: others see the lock screen."""
+
+    template: ClassVar[str] = "documento_recordado"
+
+    kind: Annotated[InvoiceKind, Meta(description="Boleta or factura.", examples=["invoice"])]
+    number: Annotated[Line, Meta(description="Number of the document.", examples=["1042"])]
+    day: Annotated[date, Meta(description="Of the purchase.", examples=["2026-11-28"])]
+    document: PdfLink
+
+    def variables(self, firm: Firm, voice: Voice) -> dict[str, str]:
+        return {
+            "nombre": self.name,
+            "documento": word(self, "kind", self.kind, voice),
+            "numero": self.number,
+            "fecha": voice.dated(self.day, key="format.date"),
+            "negocio": firm.name,
+        }
+
+    def attached(self) -> Document | None:
+        return _pdf(self.number, self.document)
 
 
 class AppointmentReminder(Intent, frozen=True):
@@ -205,7 +232,15 @@ class PriceList(Intent, frozen=True):
         return Document(WebFile(self.document), f"precios-{self.week_of}.pdf")
 
 
-AnyIntent = OrderUpdate | InvoiceReady | AppointmentReminder | Csat | OnboardingResume | PriceList
+AnyIntent = (
+    OrderUpdate
+    | InvoiceReady
+    | DocumentReminder
+    | AppointmentReminder
+    | Csat
+    | OnboardingResume
+    | PriceList
+)
 """Tagged by msgspec: `{"intent": "order_update", "name": "Ana", …}`."""
 
 INTENTS: Final[tuple[type[Intent], ...]] = typing.get_args(AnyIntent)
@@ -219,6 +254,13 @@ EXAMPLES: Final[tuple[AnyIntent, ...]] = (
         total=12_990,
         day=date(2026, 11, 28),
         document="https://sol.example/boletas/1042.pdf",
+    ),
+    DocumentReminder(
+        name="Ana",
+        kind="invoice",
+        number="1042",
+        day=date(2026, 11, 28),
+        document="https://sol.example/facturas/1042.pdf",
     ),
     AppointmentReminder(
         name="Ana", service="peluquería", at=datetime(2026, 11, 30, 19, 30, tzinfo=UTC)

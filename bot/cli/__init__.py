@@ -18,6 +18,7 @@ from bot.cli import (
     key,
     lanes,
     loadtest,
+    marketplace,
     prices,
     serve,
     system,
@@ -50,6 +51,7 @@ channel.app.command("register")(channel_care.register)
 channel.app.command("deregister")(channel_care.deregister)
 app.add_typer(system.app, name="system")
 app.add_typer(template.app, name="template")
+app.add_typer(marketplace.app, name="marketplace")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(form.app, name="form")
 app.add_typer(identity.app, name="identity")

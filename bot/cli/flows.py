@@ -17,6 +17,14 @@ from flows.dialog.draw import draw
 from flows.dialog.po import extend
 from flows.dialog.templates import TemplateFileError, read_templates
 from flows.dialog.texts import TextError, Texts
+from flows.marketplace.market import (
+    MARKETPLACE,
+    MarketError,
+    read_market,
+    read_shipped_market,
+    ship_market,
+)
+from flows.marketplace.market import SHIPPED as SHIPPED_MARKET
 
 app = typer.Typer(help="Check, draw and extract the conversations.", no_args_is_help=True)
 
@@ -40,7 +48,7 @@ def check_flows(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array, for tools.")] = False,
 ) -> None:
-    """Report what would go wrong: graph, texts, limits, voice, versions. Exit status 1 on a problem."""
+    """Report what would go wrong: graph, texts, limits, voice, versions, the marketplace. Exit status 1 on a problem."""
     console = Console(stderr=True)
     try:
         texts = Texts.load(LOCALES)
@@ -57,6 +65,10 @@ def check_flows(
         also=tuple(intents.uses()),
     )
     problems += intents.unsayable(texts)
+    try:
+        read_market(MARKETPLACE, templates, shipped=read_shipped_market())
+    except MarketError as error:
+        problems += error.problems
     if as_json:
         sys.stdout.write(msgspec.json.encode(problems).decode() + "\n")
     for problem in problems if not as_json else ():
@@ -78,7 +90,7 @@ def draw_flows(
     name: Annotated[str, typer.Argument(metavar="FLOW", help="One flow; all if left out.")] = "",
     *,
     write: Annotated[
-        bool, typer.Option(help="Into docs/flows, and the record of shipped states.")
+        bool, typer.Option(help="Into docs/flows, and the records of what was shipped.")
     ] = False,
 ) -> None:
     """Draw flows as Mermaid state diagrams."""
@@ -95,6 +107,10 @@ def draw_flows(
     if write:
         record = ship(product_flows(), read_shipped())
         SHIPPED.write_text(json.dumps(msgspec.to_builtins(record), indent=1) + "\n")
+        offered = ship_market(
+            read_market(MARKETPLACE, read_templates(LOCALES)), read_shipped_market()
+        )
+        SHIPPED_MARKET.write_text(json.dumps(msgspec.to_builtins(offered), indent=1) + "\n")
 
 
 @app.command("texts")

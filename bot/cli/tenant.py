@@ -31,6 +31,7 @@ from bot.cli.session import Session, in_session
 from bot.people.tenants import add_tenant, change_settings, get_tenant, list_firms
 from flows.customer.shop import SettingError, check_setting
 from flows.dialog.ctx import Firm
+from flows.marketplace.applying import ApplyError, applied_to
 from flows.values.ids import TenantId
 from flows.values.money import show_pesos
 from flows.values.rut import Rut, RutProblem, parse_rut
@@ -116,7 +117,7 @@ def show(tenant: TenantArgument, *, as_json: AsJson = False) -> None:
                 "locale": firm.locale,
                 "zone": firm.zone,
                 "since": f"{found.created_at:%Y-%m-%d}",
-                **{f"  {key}": value for key, value in sorted(firm.settings.items())},
+                **{f"  {key}": _shown(key, value) for key, value in sorted(firm.settings.items())},
             }
         )
 
@@ -210,6 +211,14 @@ def budget(
             "warns at": ", ".join(f"{share} %" for share in terms.warnings),
         }
     )
+
+
+def _shown(key: str, value: str) -> str:
+    try:
+        applied = applied_to({key: value})
+    except ApplyError:
+        return value
+    return value if applied is None else f"{applied.template} {applied.version}"
 
 
 def _budgeted(pesos: str, reserve: int | None, warn: list[int] | None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Tenants: the firms, as PostgreSQL keeps them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from bot.people.errors import TakenError, UnknownError
-from bot.store.database import Database
+from bot.store.database import Connection, Database
 from flows.dialog.ctx import Firm
 from flows.values.ids import TenantId
 from flows.values.rut import Rut
@@ -81,18 +81,46 @@ async def change_settings(
         UnknownError: there is no firm with this id.
     """
     async with database.tenant(tenant) as connection:
-        row = await connection.fetchrow(
-            """
-            UPDATE smarterbot.tenants SET settings = (settings || $2::jsonb) - $3::text[]
-            WHERE id = $1 RETURNING settings
-            """,
-            tenant,
-            msgspec.json.encode(changes).decode(),
-            [key for key, value in changes.items() if not value],
-        )
-    if row is None:
+        after = await _write(connection, tenant, changes)
+    if after is None:
         raise UnknownError("there is no tenant with this id")
-    return _decode_settings(row["settings"])
+    return after
+
+
+async def revise_settings(
+    database: Database, tenant: TenantId, revise: Callable[[Firm], Mapping[str, str]]
+) -> None:
+    """Change settings by what they are now; nobody else changes them meanwhile.
+
+    Args:
+        revise: gives the changes, as `change_settings` takes them.
+
+    Raises:
+        UnknownError: there is no firm with this id.
+    """
+    async with database.tenant(tenant) as connection:
+        row = await connection.fetchrow(
+            "SELECT * FROM smarterbot.tenants WHERE id = $1 FOR UPDATE", tenant
+        )
+        if row is None:
+            raise UnknownError("there is no tenant with this id")
+        if changes := revise(firm_of(row)):
+            await _write(connection, tenant, changes)
+
+
+async def _write(
+    connection: Connection, tenant: TenantId, changes: Mapping[str, str]
+) -> Mapping[str, str] | None:
+    settings: str | None = await connection.fetchval(
+        """
+        UPDATE smarterbot.tenants SET settings = (settings || $2::jsonb) - $3::text[]
+        WHERE id = $1 RETURNING settings
+        """,
+        tenant,
+        msgspec.json.encode(changes).decode(),
+        [key for key, value in changes.items() if not value],
+    )
+    return None if settings is None else _decode_settings(settings)
 
 
 def firm_of(row: asyncpg.Record) -> Firm:

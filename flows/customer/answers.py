@@ -44,9 +44,9 @@ def answer(topic: Topic, wish: Wish, shop: Shop, ctx: Ctx) -> Say | None:
         case "hours":
             return _hours(wish, shop.hours, ctx.now) if shop.hours else None
         case "payment":
-            return say("pay_by", payment=_ended(shop.payment)) if shop.payment else None
+            return say("pay_by", payment=ended(shop.payment)) if shop.payment else None
         case "delivery":
-            return say("delivered", delivery=_ended(shop.delivery)) if shop.delivery else None
+            return say("delivered", delivery=ended(shop.delivery)) if shop.delivery else None
         case "contact":
             return say("reach", shop=shop) if shop.has_contact else None
         case "address":
@@ -68,7 +68,7 @@ def _prices(wish: Wish, shop: Shop) -> Say | None:
     if not shop.products:
         return None
     lines = _lines_about(wish.text, shop)
-    return say("price", lines=_ended("\n".join(lines))) if lines else say("price_list", shop=shop)
+    return say("price", lines=ended("\n".join(lines))) if lines else say("price_list", shop=shop)
 
 
 def _lines_about(text: str, shop: Shop) -> list[str]:
@@ -83,7 +83,7 @@ def _lines_about(text: str, shop: Shop) -> list[str]:
     return [line for line, count in hits.items() if count == most] if most else []
 
 
-def _ended(words: str) -> str:
+def ended(words: str) -> str:
     """The owner's words as a sentence, if they are one line: another may follow."""
     return words if "\n" in words or words.endswith((".", "!", "?", "…")) else f"{words}."
 

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 from flows.calls.desk import Handoff, OpenHandoff
-from flows.customer.answers import ANSWERED, answer, has_product
-from flows.customer.shop import Shop, shop_of
+from flows.customer.answers import ANSWERED, answer, ended, has_product
+from flows.customer.shop import TOLD, Shop, Taken, shop_of
 from flows.customer.wish import File, Topic, Wish
 from flows.dialog.answers import Text
 from flows.dialog.calls import Failed
@@ -40,9 +40,12 @@ PEOPLE_ONLY: Final[frozenset[Topic]] = frozenset(("orders", "buy", "annul", "deb
 SMALL_TALK: Final[frozenset[Topic]] = frozenset(("greeting", "english", "spanish"))
 
 Why = Literal["asked", "noted", "unclear", "complaint", "file", "right"]
-Shown = Literal[
-    "prices", "hours", "address", "delivery", "payment", "contact", "human", "data", "more", "english"
-]  # fmt: skip
+Shown = (
+    Literal[
+        "prices", "hours", "address", "delivery", "payment", "contact", "human", "data", "more", "english"
+    ]
+    | Taken
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,34 @@ def without_login(old: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(v: Visit, ctx: Ctx) -> Sequence[str]:
-    """What the firm can answer, then a person, then one's own data."""
-    shop = shop_of(ctx.firm)
+    """What the firm can do for them, a person, one's own data."""
+    rows = _wishes(shop_of(ctx.firm))
+    if "human" not in rows:
+        rows.append("human")
+    return [*rows, "data", *(["english"] if _may_switch(v, ctx) else [])]
+
+
+def _wishes(shop: Shop) -> list[str]:
+    """The firm's menu as far as its settings tell; without one all that they tell, at a food firm the carta first."""
     known = {
         "hours": shop.hours is not None,
-        "address": bool(shop.address) and shop.hours is None,
+        "address": bool(shop.address),
         "prices": bool(shop.products),
         "delivery": bool(shop.delivery),
         "payment": bool(shop.payment),
         "contact": shop.has_contact,
     }
-    rows = [row for row, is_known in known.items() if is_known]
-    if shop.is_food and "prices" in rows:
-        rows.remove("prices")
-        rows.insert(0, "prices")
-    return [*rows, "human", "data", *(["english"] if _may_switch(v, ctx) else [])]
+    usual = sorted(TOLD, key=lambda row: row != "prices") if shop.is_food else TOLD
+    rows = [row for row in shop.menu or usual if known.get(row, True)]
+    if "hours" in rows and "address" in rows:
+        rows.remove("address")  # the hours are told with it
+    return rows
+
+
+def _likely(v: Visit, shop: Shop) -> list[str]:
+    """What they may want next: the firm's menu in its order, without one prices and hours."""
+    rows = [row for row in _wishes(shop) if row != "human" and row not in v.answered]
+    return rows if shop.menu else [row for row in rows if row in ("prices", "hours")]
 
 
 def _next(v: Visit, ctx: Ctx) -> Sequence[str]:
@@ -104,16 +120,16 @@ def _next(v: Visit, ctx: Ctx) -> Sequence[str]:
         return ["english"] if _may_switch(v, ctx) else []
     if _may_switch(v, ctx):
         return ["english", "human", "more"]
-    wishes = [row for row in _rows(v, ctx) if row in ("prices", "hours") and row not in v.answered]
-    return [*wishes[:1], "human", "more"]
+    return [*_likely(v, shop_of(ctx.firm))[:1], "human", "more"]
 
 
 def _few(v: Visit, ctx: Ctx) -> Sequence[str]:
     """After words that were not understood: fewer options, the last of them a person."""
     if _may_switch(v, ctx):
         return ["english", "human", "more"]
-    wishes = [row for row in _rows(v, ctx) if row in ("prices", "hours", "contact")]
-    return [*wishes[:2], "human"]
+    shop = shop_of(ctx.firm)
+    wishes = [row for row in _wishes(shop) if row in (shop.menu or ("prices", "hours", "contact"))]
+    return [*[row for row in wishes if row != "human"][:2], "human"]
 
 
 def _may_switch(v: Visit, ctx: Ctx) -> bool:
@@ -165,6 +181,8 @@ def _serve(v: Visit, wish: Shown | Wish, ctx: Ctx) -> Step:
             return _inform(v, Wish(topics=frozenset({wish})), ctx)
         case Wish():
             return _wish(v, wish, ctx)
+        case taken:
+            return go(details, replace(_calm(v), met=v.met, about=taken))
 
 
 def _wish(v: Visit, wish: Wish, ctx: Ctx) -> Step:
@@ -242,7 +260,11 @@ def _language(v: Visit, wish: Wish, ctx: Ctx) -> tuple[Visit, str]:
 
 
 def _hello(v: Visit, ctx: Ctx) -> Step:
-    return go(lobby, _calm(v), say("hello", shop=shop_of(ctx.firm)))
+    shop = shop_of(ctx.firm)
+    # Who is spoken to in another language is not greeted in two.
+    theirs = ctx.locale.partition("_")[0] == ctx.firm.locale.partition("_")[0]
+    greeting = ended(shop.greeting) if theirs and shop.greeting else ""
+    return go(lobby, _calm(v), say("hello", shop=shop, greeting=greeting))
 
 
 def _calm(v: Visit) -> Visit:
@@ -395,6 +417,14 @@ def _person(v: Visit, ctx: Ctx) -> Step:
 
 @customer.asks
 def leave_note(v: Visit, note: Literal["none"] | Text, ctx: Ctx) -> Step:
+    if note == "none":
+        return go(answered, replace(_calm(v), bare=True), "no_note")
+    return go(call_person, replace(v, note=mask_secrets(note), why="noted"))
+
+
+@customer.asks
+def details(v: Visit, note: Literal["none"] | Text) -> Step:
+    """An option whose answer people give: what they need to know for it."""
     if note == "none":
         return go(answered, replace(_calm(v), bare=True), "no_note")
     return go(call_person, replace(v, note=mask_secrets(note), why="noted"))

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal, get_args
 
 from flows.dialog.ctx import Firm
 from flows.values.hours import OpeningHours, parse_hours
@@ -22,6 +22,14 @@ ROW_NOTE_MAX: Final = 72
 DAYS_MAX: Final = 3650
 
 QUIET_MINUTES_MAX: Final = 10_080  # a week
+
+TOLD: Final = ("hours", "address", "prices", "delivery", "payment", "contact")
+"""Options of the main list that settings answer, in the order in which they stand if the firm names none."""
+Taken = Literal["book", "move", "buy", "orders", "quote", "document", "debt", "paid", "problem"]
+"""Options whose answer people give: the bot takes down what it is about."""
+OPTIONS: Final = (*TOLD, *get_args(Taken), "human")
+MENU_MAX: Final = 7
+"""Beside a person, one's own data and the other language, which are always there: a list has ten rows."""
 
 _JOINER: Final = "\u200d"
 _FIRMS_KEPT: Final = 4096
@@ -61,6 +69,9 @@ class Shop:
     web: str = ""
     privacy_url: str = ""
     emoji: str = ""
+    greeting: str = ""
+    menu: tuple[str, ...] = ()
+    """Options of the main list, of `OPTIONS`; empty: all that the settings answer."""
 
     @property
     def privacy(self) -> str:
@@ -157,6 +168,19 @@ def _emoji(value: str) -> str:
     return value
 
 
+def _menu(value: str) -> str:
+    options = [option for option in re.split(r"[\s,;]+", value.lower()) if option]
+    for option in options:
+        if option not in OPTIONS:
+            raise ValueError(f"has no option {option}; there are {', '.join(OPTIONS)}")
+        if options.count(option) > 1:
+            raise ValueError(f"names {option} twice")
+    wishes = len(options) - options.count("human")
+    if not 1 <= wishes <= MENU_MAX:
+        raise ValueError(f"names {wishes} options beside human, 1 to {MENU_MAX} are expected")
+    return ", ".join(options)
+
+
 def _days(value: str) -> str:
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= DAYS_MAX):
         raise ValueError(f"is not a number of days from 1 to {DAYS_MAX}")
@@ -209,6 +233,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     ),
     "media_days": Setting("for how many days the files that customers send are kept", "90", _days),
     "emoji": Setting("one emoji for the greeting", "🥖", _emoji),
+    "greeting": Setting(
+        "what the greeting says of the firm, in one line", "Aquí puedes pedir tu hora", _line
+    ),
+    "menu": Setting(
+        "the main list, in its order; what its settings do not tell is left out", "book, hours, prices, human", _menu
+    ),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
 
@@ -223,6 +253,12 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
             continue
     hours = told.pop("hours", "")
     food = told.pop("food", "")
+    menu = told.pop("menu", "")
     for key in ("media_days", "quiet_hours", "quiet_minutes", "read_receipts"):
         told.pop(key, None)  # the server's affair, not the conversation's
-    return Shop(hours=parse_hours(hours) if hours else None, is_food=food == "yes", **told)
+    return Shop(
+        hours=parse_hours(hours) if hours else None,
+        is_food=food == "yes",
+        menu=tuple(menu.split(", ")) if menu else (),
+        **told,
+    )

@@ -23,6 +23,7 @@ from flows.intents import (
     AnyIntent,
     AppointmentReminder,
     Csat,
+    DocumentReminder,
     InvoiceReady,
     OnboardingResume,
     OrderUpdate,
@@ -53,6 +54,9 @@ EVERY: tuple[AnyIntent, ...] = (
         total=12_990,
         day=date(2026, 11, 27),
         document=PDF,
+    ),
+    DocumentReminder(
+        name="Ana", kind="invoice", number="F/1042", day=date(2026, 11, 27), document=PDF
     ),
     AppointmentReminder(
         name="Ana", service="peluquería", at=datetime(2026, 11, 30, 19, 30, tzinfo=UTC)
@@ -86,19 +90,24 @@ def test_every_intent_has_an_example_here() -> None:
         ),
         (
             EVERY[2],
+            "Hola Ana, te dejamos a mano la factura número F/1042 de tu compra del 27 de noviembre en Panadería Sol. "
+            "Si ya está todo listo, no tienes que hacer nada.",
+        ),
+        (
+            EVERY[3],
             "Hola Ana, te recordamos tu hora de peluquería en Panadería Sol: lunes 30 de noviembre a las 16:30 h. "
             "Si no puedes venir, escríbenos por este chat.",
         ),
         (
-            EVERY[3],
+            EVERY[4],
             "Hola Ana, el 27 de noviembre te atendimos en Panadería Sol por tu consulta T-77. ¿Cómo fue esa atención?",
         ),
         (
-            EVERY[4],
+            EVERY[5],
             "Hola Ana, el registro de Pan & Sol está guardado hasta el 5 de diciembre. Falta un paso para terminar.",
         ),
         (
-            EVERY[5],
+            EVERY[6],
             "Hola Ana, esta es la lista de precios de Panadería Sol para la semana del 30 de noviembre. "
             "Puedes encargar por este chat.",
         ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.customer.shop import SETTINGS, SettingError, Shop, check_setting, shop_of
+from flows.customer.shop import OPTIONS, SETTINGS, SettingError, Shop, check_setting, shop_of
 from flows.dialog.ctx import Firm
 from flows.values.hours import parse_hours
 from flows.values.ids import TenantId
@@ -27,6 +27,8 @@ def test_each_example_is_accepted_and_stored_as_it_is_read_again(key: str) -> No
         pytest.param("email", "Hola@Sol.example", "hola@sol.example", id="an e-mail in lower case"),
         pytest.param("food", "Sí", "yes", id="yes in Spanish"),
         pytest.param("emoji", "🥖", "🥖", id="an emoji"),
+        pytest.param("menu", "Prices; human\nbook", "prices, human, book", id="a menu is one line"),
+        pytest.param("menu", "book, move, buy, orders, quote, document, debt, human", "book, move, buy, orders, quote, document, debt, human", id="as many options as fit"),
         pytest.param("address", "  ", "", id="nothing unsets"),
     ],
 )  # fmt: skip
@@ -46,6 +48,11 @@ def test_a_value_is_stored_in_one_form(key: str, typed: str, stored: str) -> Non
         pytest.param("emoji", "hola", "is not one emoji", id="a word"),
         pytest.param("food", "a veces", "neither yes nor no", id="sometimes"),
         pytest.param("products", "x" * 701, "has 701 characters, 700 fit", id="too long"),
+        pytest.param("greeting", "x" * 161, "has 161 characters, 160 fit", id="a greeting too long"),
+        pytest.param("menu", "prices, tarot", "has no option tarot; there are hours, address,", id="no such option"),
+        pytest.param("menu", "prices, book, prices", "names prices twice", id="an option twice"),
+        pytest.param("menu", "human", "names 0 options beside human, 1 to 7 are expected", id="only a person"),
+        pytest.param("menu", ", ".join(OPTIONS[:8]), "names 8 options beside human", id="more than a list holds"),
         pytest.param("hour", "lun-vie 9-18", "there are address, delivery, email", id="no such key"),
     ],
 )  # fmt: skip

@@ -61,6 +61,7 @@ def test_the_product_brings_what_its_work_needs() -> None:
 
     assert templates.names() == [
         "codigo_ingreso",  # a login
+        "documento_recordado",  # a document that may be unpaid
         "encuesta_atencion",  # how it was
         "factura_lista",  # an invoice
         "lista_precios",  # an offer
