@@ -8,14 +8,14 @@ from flows.dialog.advance import Book
 from flows.dialog.flow import Flow
 from flows.dialog.texts import TextError, Texts
 from flows.intents import texts_missing
-from flows.onboarding.firm import firm
+from flows.onboarding.platform import platform
 
 LOCALES: Final = Path(__file__).parent.parent / "locales"
 
 
 def product_flows() -> tuple[Flow[Any, Any], ...]:
     """The root flows, the default one first. Those they run are found from here."""
-    return (customer, firm)
+    return (customer, platform)
 
 
 def product_book() -> Book:

@@ -20,7 +20,7 @@ class FormTicket(Struct, frozen=True, array_like=True):
     form: str = ""
     """Its name, or Meta's id of it."""
     token: str = ""
-    """What the flow calls it: a question's own one, `12:firm.fill_in:form`."""
+    """What the flow calls it: a question's own one, `12:signup.fill_in:form`."""
 
 
 class Say(Struct, frozen=True, omit_defaults=True, tag="say"):

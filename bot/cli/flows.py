@@ -123,7 +123,7 @@ def extract_texts(
     for source in sorted(LOCALES.glob("*/LC_MESSAGES/messages.po")):
         locale = source.parent.parent.name
         extended, added = extend(
-            source.read_bytes(), product_flows(), locale=locale, also=tuple(intents.uses())
+            source.read_bytes(), closure(product_flows()), locale=locale, also=tuple(intents.uses())
         )
         for key in added:
             console.print(f"{locale}: {key}", highlight=False)

@@ -91,11 +91,14 @@ class FindRut(Call[Claim]):
     rut: Rut
 
 
+Document = Literal["terms", "data_processing"]
+
+
 @dataclass(frozen=True)
 class Agreement:
     """One contract that was accepted."""
 
-    document: Literal["terms", "data_processing"]
+    document: Document
     version: str
     proof: Wamid
     """The tap, or the form, that accepted it."""

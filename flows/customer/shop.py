@@ -221,6 +221,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "phone": Setting("telephone for calls", "+56 9 6123 4567", _phone),
     "email": Setting("e-mail for customers", "hola@sol.example", _email),
     "web": Setting("web page", "https://sol.example", _url),
+    "legal_url": Setting(
+        "page of the terms and the data-processing agreement: of the platform's own firm", "https://smarteros.example/legal", _url
+    ),
+    "terms_version": Setting("version of the terms that is in force", "2026-11", _line),
+    "data_processing_version": Setting("version of the data-processing agreement that is in force", "2026-11", _line),
+    "accept_each": Setting("whether each of the two is accepted with a tap of its own", "no", _yes_no),
     "privacy_url": Setting("page of the privacy notice", "https://sol.example/privacidad", _url),
     "read_receipts": Setting(
         "whether customers see blue ticks on what the bot has read", "yes", _yes_no
@@ -254,6 +260,8 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
     hours = told.pop("hours", "")
     food = told.pop("food", "")
     menu = told.pop("menu", "")
+    for key in ("legal_url", "terms_version", "data_processing_version", "accept_each"):
+        told.pop(key, None)  # the platform's affair
     for key in ("media_days", "quiet_hours", "quiet_minutes", "read_receipts"):
         told.pop(key, None)  # the server's affair, not the conversation's
     return Shop(

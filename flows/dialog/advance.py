@@ -65,6 +65,7 @@ UNFIT: Final = frozenset(("too_large", "unknown_type", "wrong_kind"))
 """Why a file is refused that would be refused again."""
 
 TALK: Final = f"{GLOBAL}human"
+OVER: Final = f"{GLOBAL}over"
 
 _MS: Final = timedelta(milliseconds=1)
 
@@ -76,7 +77,7 @@ BOT_KEYS: Final = (
     "bot.edited", "bot.file_lost", "bot.file_refused", "bot.form_expired",
     "bot.help", "bot.human", "bot.image", "bot.list", "bot.many_tries", "bot.more",
     "bot.none", "bot.none_done", "bot.nothing_to_cancel", "bot.notices", "bot.notices_done", "bot.notices_only",
-    "bot.old_button", "bot.oversized", "bot.recorded", "bot.start", "bot.sticker", "bot.stopped", "bot.talk",
+    "bot.old_button", "bot.over", "bot.oversized", "bot.recorded", "bot.start", "bot.sticker", "bot.stopped", "bot.talk",
     "bot.trouble", "bot.unsupported", "choice.tap", "choice.unknown", "choice.unknown.2",
 )  # fmt: skip
 """Texts that the language itself speaks, in every flow."""
@@ -193,6 +194,8 @@ def needed(flows: Iterable[Flow[Any, Any]]) -> Iterator[tuple[str, ...]]:
                     yield title_keys(state, choice.id, choice.group)
             if state.refuses:
                 yield say_keys(state, "refused")
+        if flow.away is not None:
+            yield (f"{flow.name}.returned",)
         for screens in flow.forms.values():
             for word in screens.says:
                 yield (screens.key(word),)
@@ -672,8 +675,15 @@ class _Turn:
         thanked = all(reading.is_thanks(heard) for heard in said)
         if thanked and not opened and self.is_resting(state) and not _chosen(understood, options):
             return
-        if opened and all(_is_greeting(heard) for heard in said):
+        greeted = all(_is_greeting(heard) for heard in said)
+        if opened and greeted:
             self.open(state, data)
+            return
+        if self.was_away(state) and (greeted or isinstance(understood, Missed)):
+            self.words = [self.text(f"{state.flow.name}.returned", data)]
+            self.words.append(self.text(f"{state.key}.ask", data))
+            over = Option(OVER, self.text("bot.over"), fixed=True)
+            self.show(state, data, [*options, over])
             return
         match understood:
             case Understood(value):
@@ -689,6 +699,14 @@ class _Turn:
                 self.open(state, data)
             case Missed():
                 self.missed(state, data, understood, options)
+
+    def was_away(self, state: State[Any]) -> bool:
+        """Whether the question has waited for so long that it may be forgotten."""
+        idle = next((timer for timer in self.timers if timer.name == "idle"), None)
+        if state.flow.away is None or idle is None:
+            return False
+        silent_s = self.ctx.now.timestamp() - idle.at + state.idle.total_seconds()
+        return silent_s >= state.flow.away.total_seconds()
 
     def hear_edit(self, state: State[Any], data: Any, *, opened: bool) -> None:
         """A message that was answered says something else now. That answers no question: it is said how to go on."""
@@ -786,6 +804,10 @@ class _Turn:
             self.send_words()
         elif id == TALK:
             self.obey(("human",), state, data)
+        elif id == OVER:
+            self.stack = self.stack[:1]
+            if not self.handled("menu"):
+                self.menu()
         else:
             self.ask(state, data)
 

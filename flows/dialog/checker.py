@@ -332,6 +332,8 @@ def uses(flows: Iterable[Flow[Any, Any]], see: See = look) -> Iterator[Use]:
             for word in screens.says:
                 names = frozenset(("ctx", "firm", "now", "name"))
                 yield Use((screens.key(word),), "about", f"form of {flow.name}", ERROR_MAX, names)
+        if flow.away is not None:
+            yield Use((f"{flow.name}.returned",), "say", flow.name, BODY_MAX, data=(flow.data,))
         first = flow.start
         yield from _spoken(first, look_anywhere(flow))
         yield Use(

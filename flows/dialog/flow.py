@@ -408,6 +408,8 @@ class Flow(Generic[D, R]):
         idle: how long a question waits for its answer before the flow is dropped without a word.
         tries: answers not understood before a person takes over.
         pause: how long to gather messages written in a row; a state may say otherwise.
+        away: after so long a silence a greeting, or words that are no answer, are met with the text `<flow>.returned`, the
+            question and a way to begin anew. None: nobody is welcomed back.
         renamed: old name of a state -> its name now.
     """
 
@@ -421,6 +423,7 @@ class Flow(Generic[D, R]):
         idle: timedelta = IDLE,
         tries: int = TRIES,
         pause: timedelta = timedelta(0),
+        away: timedelta | None = None,
         renamed: Mapping[str, str] | None = None,
     ) -> None:
         if not is_dataclass(data) or not data.__dataclass_params__.frozen:  # type: ignore[attr-defined]  # not in typeshed
@@ -432,6 +435,7 @@ class Flow(Generic[D, R]):
         self.idle = idle
         self.tries = tries
         self.pause = pause
+        self.away = away
         self.renamed = dict(renamed or {})
         self.states: dict[str, State[D]] = {}
         self.migrations: dict[int, Migration] = {}

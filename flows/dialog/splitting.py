@@ -17,6 +17,9 @@ from flows.dialog.formatting import BLOCK, QUOTE
 LIMIT_MIN: Final = 20
 """Less would not hold a sign of each formatting around a few letters."""
 
+JOINER: Final = "\u2060"
+"""Stands, unseen, before what would turn into a quote or a list at the beginning of a message (WORD JOINER, U+2060)."""
+
 _SIGN = regex.compile(r"\X")
 _ADDRESS = re.compile(r"https?://\S+")
 _BLOCK = re.compile(r"```.+?```", re.DOTALL)
@@ -104,13 +107,18 @@ class _Whole:
         """The stretch with its formatting opened anew and closed."""
         around = [span for span in self.spans if span.start < start < span.end]
         open_ = [span for span in self.spans if span.start < end < span.end]
+        turned = bool(_LINE_MARK.match(self.text, start)) and not self.begins_line(start)
         return "".join(
             [
+                JOINER if turned else "",
                 *(span.opens for span in around),
                 self.text[start:end].strip("\n").rstrip(),
                 *(span.closes for span in reversed(open_)),
             ]
         )
+
+    def begins_line(self, start: int) -> bool:
+        return not self.text[:start].rstrip(" ") or self.text[:start].rstrip(" ").endswith("\n")
 
     def highest(self, at: int, limit: int) -> int:
         """The furthest end of a part that begins at `at`."""

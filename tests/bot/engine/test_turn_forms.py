@@ -6,15 +6,28 @@ import pytest
 
 from bot.engine.turn import FORM_MS, Decision
 from flows.dialog.advance import Book
-from flows.dialog.content import Form
-from flows.onboarding.firm import FORM, firm
+from flows.dialog.content import Buttons, Form
+from flows.onboarding.signup import FORM, signup
 from flows.values.ids import ContactId, Wamid
 from handlers.actions import FormTicket, Say
 from handlers.events import Refused
-from tests.bot.engine.test_turn import ID, NOW, decide, sends, words, wrote
+from tests.bot.engine.test_turn import ID, NOW, decide, sends, wrote
 from tests.flows.product import product_texts
 
-BOOK: Final = Book([firm], product_texts())
+BOOK: Final = Book([signup], product_texts())
+IN_CHAT: Final = (
+    "¡Hola! Soy el asistente automático de *Panadería Sol*. Son 4 datos y puedes parar cuando quieras. "
+    "Primero: ¿aceptas los términos y el contrato de datos? Están en"
+)
+
+
+def bodies(decision: Decision) -> list[str]:
+    """What is asked above buttons."""
+    return [
+        say.content.body
+        for say in sends(decision)
+        if isinstance(say, Say) and isinstance(say.content, Buttons)
+    ]
 
 
 def opened() -> tuple[Decision, Say]:
@@ -28,7 +41,7 @@ def test_the_ticket_of_a_form_says_whose_it_is_and_until_when() -> None:
     _, say = opened()
 
     assert isinstance(say.content, Form)
-    assert (say.content.name, say.content.token) == (FORM, "1:firm.fill_in:form")
+    assert (say.content.name, say.content.token) == (FORM, "1:signup.fill_in:form")
     assert say.ticket == FormTicket(ID, ContactId("p1"), "es_CL", NOW + FORM_MS)
 
 
@@ -48,7 +61,7 @@ def test_a_form_that_was_refused_is_asked_in_the_chat(fault: str) -> None:
 
     after = decide(refused, rest=decision.conversation, book=BOOK)
 
-    assert words(after) == ["Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"]
+    assert bodies(after) == [IN_CHAT]
 
 
 def test_a_form_that_did_not_arrive_is_asked_in_the_chat_once() -> None:
@@ -58,7 +71,7 @@ def test_a_form_that_did_not_arrive_is_asked_in_the_chat_once() -> None:
     first = decide(lost, rest=rest, book=BOOK)
     again = decide(lost, rest=first.conversation, book=BOOK)
 
-    assert words(first) == ["Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"]
+    assert bodies(first) == [IN_CHAT]
     assert sends(again) == []
 
 
@@ -67,7 +80,7 @@ def test_another_failure_that_comes_by_status_says_nothing_of_the_form(fault: st
     after = decide(Refused(ref="", fault=fault), rest=opened()[0].conversation, book=BOOK)
 
     assert sends(after) == []
-    assert after.conversation.session.state == "firm.fill_in"
+    assert after.conversation.session.state == "signup.fill_in"
 
 
 @pytest.mark.parametrize("code", [132068, 132069])
@@ -81,7 +94,7 @@ def test_a_form_that_meta_dropped_later_is_asked_in_the_chat(code: int) -> None:
     after = decide(recalled, rest=waits.conversation, book=BOOK)
 
     assert [lane for lane, _ in waits.pushes] == [f"recall/{ID}"]
-    assert words(after) == ["Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"]
+    assert bodies(after) == [IN_CHAT]
 
 
 def test_a_refusal_that_comes_too_late_changes_nothing() -> None:
@@ -92,4 +105,4 @@ def test_a_refusal_that_comes_too_late_changes_nothing() -> None:
     after = decide(refused, rest=later.conversation, book=BOOK)
 
     assert sends(after) == []
-    assert after.conversation.session.state == "firm.ask_name"
+    assert after.conversation.session.state == "signup.accept"

@@ -27,6 +27,7 @@ BOT: Final = {
     "bot.notices_done": "Listo: recibirás solo avisos, sin ofertas.",
     "bot.notices_only": "Solo quiero avisos",
     "bot.old_button": "Ese botón es de un mensaje anterior. {{ question }}",
+    "bot.over": "Empezar de nuevo",
     "bot.recorded": "Dejé anotado que necesitas a una persona.",
     "bot.start": "¿Qué quieres recibir de {{ firm.name }} por WhatsApp?",
     "bot.sticker": "¡Buen sticker! Para seguir necesito tu respuesta: {{ question }}",
