@@ -1064,7 +1064,9 @@ class _Turn:
         """Where nobody sits at a desk nobody is promised."""
         if self.ctx.firm.desk:
             self.speak(state, data, words or Say("bot.human"))
-        elif words is not None and self.voice.first(*say_keys(state, f"{words.key}.no_desk")):
+        elif words is not None and self.voice.first(
+            *say_keys(state, f"{words.key}.no_desk"), f"{words.key}.no_desk"
+        ):
             self.speak(state, data, Say(f"{words.key}.no_desk", words.names))
         else:
             self.say_shared("bot.recorded", data)

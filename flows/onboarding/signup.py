@@ -176,7 +176,7 @@ def _form(_s: Signup, words: Speak) -> FormContent:
     return FormContent(words.body, words("open"), name=FORM)
 
 
-@signup.asks(sends=_form)
+@signup.asks(sends=_form, rests=True)
 def fill_in(s: Signup, answer: Filled | Typed, ctx: Ctx) -> Step:
     if isinstance(answer, str):
         return go(accept, s, "in_chat")
