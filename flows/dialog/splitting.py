@@ -107,7 +107,8 @@ class _Whole:
         """The stretch with its formatting opened anew and closed."""
         around = [span for span in self.spans if span.start < start < span.end]
         open_ = [span for span in self.spans if span.start < end < span.end]
-        turned = bool(_LINE_MARK.match(self.text, start)) and not self.begins_line(start)
+        marks = not around and _LINE_MARK.match(self.text, start)
+        turned = marks and not self.begins_line(start)
         return "".join(
             [
                 JOINER if turned else "",

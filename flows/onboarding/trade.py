@@ -14,7 +14,6 @@ from flows.dialog.ctx import Ctx
 from flows.dialog.events import Heard
 from flows.values.words import plain
 
-
 STEM_MIN: Final = 4
 
 
