@@ -6,7 +6,7 @@ import gc
 import random
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -51,6 +51,7 @@ from bot.identity.other_logins import OtherLogins
 from bot.identity.propagation import CHORE as PROPAGATION
 from bot.identity.propagation import Propagation
 from bot.identity.tellings import PostgresTellings
+from bot.identity.writers import Writers
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
 from bot.media.blobs import open_blobs
@@ -58,6 +59,9 @@ from bot.media.library import Library
 from bot.media.links import Links
 from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
+from bot.onboarding.assembly import NO_SYSTEMS, Onboarding
+from bot.onboarding.assembly import Links as FirmLinks
+from bot.onboarding.setup import SystemSetUp
 from bot.people.addresses import Addresses
 from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
@@ -71,6 +75,7 @@ from bot.store.secrets import SecretBox
 from bot.web.front import Post
 from bot.web.media import media_route
 from bot.web.server import BODY_MAX, Health, metrics_route, serving
+from flows.calls.signup import Part
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
 from handlers.chatwoot.client import ChatwootClient
@@ -142,8 +147,14 @@ async def running(
     clock: Clock | None = None,
     extend: Extend | None = None,
     waits: Waits = Waits(),
+    links: FirmLinks = FirmLinks(),
+    systems: Mapping[Part, SystemSetUp] = NO_SYSTEMS,
 ) -> AsyncIterator[Running]:
     """One process of the server, from its first connection to a graceful stop at the end of the block.
+
+    Args:
+        links: pages and chats of firms.
+        systems: what this platform sets up for firms that register.
 
     Raises:
         StoreLostError, DirectoryError, RoleError, InstallError: it cannot start; the message says what to mend.
@@ -260,6 +271,12 @@ async def running(
             meter=metrics,
             jitter=random.random,
         )
+        errands = Errands(lanes, bell, pepper=directory.pepper)
+        onboarding = Onboarding.assemble(
+            wire, database=database, directory=directory, box=box, writers=Writers(lanes, directory),
+            proposals=proposals, errands=errands, alerts=care, limits=limits, links=links, systems=systems,
+            clock=clock, metrics=metrics, jitter=random.random,
+        )  # fmt: skip
         of_turns: list[Handler] = [
             sender,
             fetcher,
@@ -274,6 +291,7 @@ async def running(
                 clock=clock,
                 metrics=metrics,
             ),
+            *onboarding.of_turns,
             moves,
             Recaller(database, clock),
         ]
@@ -285,7 +303,6 @@ async def running(
             clock=clock,
             meter=metrics,
         )
-        errands = Errands(lanes, bell, pepper=directory.pepper)
         others = OtherLogins.assemble(
             settings, wire, lanes, bell, errands=errands, database=database, directory=directory,
             letters=identity.letters, tokens=identity.tokens, limits=limits, outside=outside, clock=clock,
@@ -305,7 +322,7 @@ async def running(
                 jitter=random.random,
             ),
         ]  # fmt: skip
-        handlers = [*of_turns, *others.handlers, *told]
+        handlers = [*of_turns, *onboarding.handlers, *others.handlers, *told]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}

@@ -213,6 +213,50 @@ class OnboardingResume(Intent, frozen=True):
         }
 
 
+PhoneEnd = Annotated[
+    str, Meta(pattern=r"^([0-9]{4}|····)$", description="Last digits.", examples=["4567"])
+]
+
+
+class AccessRequested(Intent, frozen=True):
+    """Somebody wants into a firm's account. The platform says it to those who administer it."""
+
+    template: ClassVar[str] = "acceso_solicitado"
+
+    business: Annotated[Line, Meta(description="The firm.", examples=["Panadería Sol"])]
+    phone_end: PhoneEnd
+    day: Annotated[date, Meta(description="When they asked.", examples=["2026-11-28"])]
+
+    def variables(self, firm: Firm, voice: Voice) -> dict[str, str]:
+        return {
+            "nombre": self.name,
+            "fecha": voice.dated(self.day, key="format.date"),
+            "final": self.phone_end,
+            "negocio": self.business,
+        }
+
+
+Decision = Literal["admitted", "refused"]
+
+
+class AccessDecided(Intent, frozen=True):
+    """Whether they were let in."""
+
+    template: ClassVar[str] = "acceso_decidido"
+
+    business: Annotated[Line, Meta(description="The firm.", examples=["Panadería Sol"])]
+    decision: Annotated[Decision, Meta(examples=["admitted"])]
+    day: Annotated[date, Meta(description="When they asked.", examples=["2026-11-28"])]
+
+    def variables(self, firm: Firm, voice: Voice) -> dict[str, str]:
+        return {
+            "nombre": self.name,
+            "negocio": self.business,
+            "fecha": voice.dated(self.day, key="format.date"),
+            "respuesta": word(self, "decision", self.decision, voice),
+        }
+
+
 class PriceList(Intent, frozen=True):
     """The prices of a week: an offer, so only for those who asked for offers."""
 
@@ -239,6 +283,8 @@ AnyIntent = (
     | AppointmentReminder
     | Csat
     | OnboardingResume
+    | AccessRequested
+    | AccessDecided
     | PriceList
 )
 """Tagged by msgspec: `{"intent": "order_update", "name": "Ana", …}`."""
@@ -268,6 +314,10 @@ EXAMPLES: Final[tuple[AnyIntent, ...]] = (
     Csat(name="Ana", query="T-77", day=date(2026, 11, 28)),
     OnboardingResume(
         name="Ana", business="Panadería Sol", saved_until=date(2026, 12, 5), steps_left=3
+    ),
+    AccessRequested(name="Ana", business="Panadería Sol", phone_end="4567", day=date(2026, 11, 28)),
+    AccessDecided(
+        name="Ana", business="Panadería Sol", decision="admitted", day=date(2026, 11, 28)
     ),
     PriceList(name="Ana", week_of=date(2026, 11, 30), document="https://sol.example/precios.pdf"),
 )

@@ -34,20 +34,29 @@ async def add_tenant(database: Database, firm: Firm, *, rut: Rut) -> None:
     """
     async with database.tenant(firm.id) as connection:
         try:
-            await connection.execute(
-                """
-                INSERT INTO smarterbot.tenants (id, name, rut, locale, zone, settings)
-                VALUES ($1, $2, $3, $4, $5, $6)
-                """,
-                firm.id,
-                firm.name,
-                str(rut),
-                firm.locale,
-                firm.zone,
-                msgspec.json.encode(firm.settings).decode(),
-            )
+            await insert_tenant(connection, firm, rut=rut)
         except asyncpg.UniqueViolationError as error:
             raise TakenError("rut", "another tenant is registered under it") from error
+
+
+async def insert_tenant(connection: Connection, firm: Firm, *, rut: Rut) -> None:
+    """As `add_tenant`, inside a transaction of this tenant.
+
+    Raises:
+        asyncpg.UniqueViolationError: another firm has this RUT, or there is one with this id; the transaction is over.
+    """
+    await connection.execute(
+        """
+        INSERT INTO smarterbot.tenants (id, name, rut, locale, zone, settings)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        firm.id,
+        firm.name,
+        str(rut),
+        firm.locale,
+        firm.zone,
+        msgspec.json.encode(firm.settings).decode(),
+    )
 
 
 async def get_tenant(database: Database, tenant: TenantId) -> Tenant:

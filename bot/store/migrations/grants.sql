@@ -33,3 +33,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.systems TO :app;
 GRANT SELECT, INSERT, UPDATE ON smarterbot.identity_deliveries TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.identity_outbox_waiting(integer),
   smarterbot.identity_outbox_carried(bigint[], timestamptz), smarterbot.identity_versions(uuid[], uuid) TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.signups, smarterbot.firm_parts, smarterbot.join_requests TO :app;
+GRANT SELECT, INSERT ON smarterbot.agreements TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.tenant_of_rut(text) TO :app;

@@ -1,0 +1,311 @@
+"""Serves the lanes `signup/<conversation>`: what the sign-up asks, for the person who wrote."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+
+from bot.clock import Clock
+from bot.engine.limits import Limits
+from bot.engine.proposals import Proposal, Proposals, Recipient
+from bot.identity import people
+from bot.identity.errors import DisabledError
+from bot.identity.links import Who
+from bot.identity.moments import moment
+from bot.identity.writers import Writers
+from bot.lanes import LaneError, StoreLostError
+from bot.metrics import Metrics
+from bot.onboarding.firms import Firms, OpenedFirm, TakenRutError
+from bot.onboarding.joins import Asked, Decided, Joins, TooManyError, message_id
+from bot.onboarding.parts import read_parts
+from bot.onboarding.setup import SetUps
+from bot.people.directory import Directory
+from bot.store.database import Database
+from bot.store.errors import UNAVAILABLE
+from flows.calls.signup import (
+    DecideJoin,
+    FindOwn,
+    FindRut,
+    Known,
+    OpenFirm,
+    OwnFirm,
+    RequestJoin,
+)
+from flows.dialog.calls import decode, encode
+from flows.dialog.events import Result
+from flows.intents import AccessDecided, AccessRequested, AnyIntent
+from flows.values.ids import MessageId, TenantId, Ugid
+from handlers.actions import Ask
+from handlers.events import Answered, Permission, Sender
+from handlers.ports import Again, Channel, Dead, Done, Item, Outcome, StoreDownError
+
+AGAIN_MS: Final = 1_000
+RUTS_PER_HOUR: Final = 10
+"""That one person may ask about: more would be looking for who is here."""
+FIRMS_PER_DAY: Final = 5
+DAY_S: Final = 86_400
+DECIDED_LIFE_MS: Final = 3 * DAY_S * 1000
+
+log = structlog.get_logger()
+_decode: Final = msgspec.json.Decoder(Ask).decode
+
+
+class RefusedCallError(Exception):
+    """It is not done, and the flow says so. `why`: one word, for the metric."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Signups:
+    """The handler of kind `signup`."""
+
+    def __init__(
+        self,
+        firms: Firms,
+        joins: Joins,
+        set_ups: SetUps,
+        writers: Writers,
+        proposals: Proposals,
+        *,
+        database: Database,
+        directory: Directory,
+        limits: Limits,
+        publish: Callable[[], Awaitable[None]],
+        demo_link: Callable[[TenantId], str],
+        connect_link: Callable[[TenantId, Ugid], str],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """
+        Args:
+            publish: tells all processes that a firm is new.
+            demo_link: what opens a chat with a firm's bot; empty: nothing does.
+            connect_link: page on which a firm's own number is connected; empty: there is none.
+        """
+        self._firms = firms
+        self._joins = joins
+        self._set_ups = set_ups
+        self._writers = writers
+        self._proposals = proposals
+        self._database = database
+        self._directory = directory
+        self._limits = limits
+        self._publish = publish
+        self._demo_link = demo_link
+        self._connect_link = connect_link
+        self._clock = clock
+        self._metrics = metrics
+
+    @property
+    def kind(self) -> str:
+        return "signup"
+
+    async def serve(self, item: Item) -> Outcome:
+        try:
+            ask = _decode(item.body)
+        except msgspec.MsgspecError:
+            return Dead("unreadable")
+        try:
+            value = await self._answer(ask)
+        except msgspec.MsgspecError:
+            return Dead("unreadable")
+        except RefusedCallError as error:
+            self._metrics.count("signup_refused", error.why)
+            return Done(event=Answered(Result(seq=ask.seq, failed="refused")))
+        except (StoreLostError, LaneError, StoreDownError):
+            return Again(AGAIN_MS, "store_down", counts=False)
+        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+            log.warning("signup.waits", item=item.id, error=type(error).__name__)
+            return Again(AGAIN_MS, "database_down")
+        if value is None:
+            return Dead("unknown_call")
+        return Done(event=Answered(Result(seq=ask.seq, value=value)))
+
+    async def _answer(self, ask: Ask) -> msgspec.Raw | None:
+        who = await self._writers.of(ask)
+        if who is None:
+            raise RefusedCallError("nobody")
+        try:
+            match ask.call:
+                case FindOwn.__name__:
+                    return encode(await self._find_own(who))
+                case FindRut.__name__:
+                    await self._spend(f"ruts|{ask.conversation}", RUTS_PER_HOUR, 3_600)
+                    return encode(await self._firms.claim(decode(ask.args, FindRut).rut, who))
+                case OpenFirm.__name__:
+                    return encode(await self._open(ask, decode(ask.args, OpenFirm), who))
+                case RequestJoin.__name__:
+                    return encode(await self._request(ask, decode(ask.args, RequestJoin), who))
+                case DecideJoin.__name__:
+                    return encode(await self._decide(decode(ask.args, DecideJoin), who))
+                case _:
+                    return None
+        except DisabledError as error:
+            raise RefusedCallError("disabled") from error
+
+    async def _spend(self, name: str, most: int, per_s: int) -> None:
+        if await self._limits.take(name, per_s=most / per_s, burst=most):
+            raise RefusedCallError("too_often")
+
+    # ------------------------------------------------------------------ whoever writes
+
+    async def _find_own(self, who: Who) -> Known:
+        async with self._database.system() as connection:
+            ugid = await people.known_as(connection, who.phone, who.bsuid, who.scope)
+            places = () if ugid is None else await people.memberships_of(connection, ugid)
+        firms: list[OwnFirm] = []
+        decides: list[TenantId] = []
+        for place in places:
+            if ugid is None or place.role == "customer":
+                continue
+            firms.append(await self._own(place.tenant, ugid))
+            if place.role in ("owner", "admin"):
+                decides.append(place.tenant)
+        joins = await self._joins.waiting(decides, at=moment(self._clock)) if decides else ()
+        return Known(firms=tuple(firms), joins=joins)
+
+    async def _own(self, tenant: TenantId, ugid: Ugid) -> OwnFirm:
+        async with self._database.tenant(tenant) as connection:
+            role = await people.role_in(connection, ugid, tenant)
+            name = await connection.fetchval(
+                "SELECT name FROM smarterbot.tenants WHERE id = $1", tenant
+            )
+            parts = await read_parts(connection, tenant)
+        if role is None or role == "customer":
+            # Shown out since a moment ago.
+            raise RefusedCallError("shown_out")
+        connects = role in ("owner", "admin")
+        return OwnFirm(
+            tenant=tenant,
+            name=name,
+            role=role,
+            parts=parts,
+            demo_link=self._demo_link(tenant),
+            connect_link=self._connect_link(tenant, ugid) if connects else "",
+        )
+
+    # ------------------------------------------------------------------ a firm is opened
+
+    async def _open(self, ask: Ask, call: OpenFirm, who: Who) -> OwnFirm | None:
+        if not call.rut.can_be_tenant or {a.document for a in call.agreements} != ACCEPTED:
+            raise RefusedCallError("incomplete")
+        at = moment(self._clock)
+        platform = self._directory.firm(ask.tenant)
+        locale = platform.locale if platform else "es_CL"
+        await self._spend(f"firms|{ask.conversation}", FIRMS_PER_DAY, DAY_S)
+        try:
+            opened = await self._firms.open(call, ask.conversation, who, locale=locale, at=at)
+        except TakenRutError:
+            self._metrics.count("signup_opened", "taken")
+            return None
+        await self._begin(opened)
+        self._metrics.count("signup_opened", "opened" if opened.at == at else "again")
+        return await self._own(opened.tenant, opened.owner)
+
+    async def _begin(self, opened: OpenedFirm) -> None:
+        """What follows on a firm that is there. It is repeated with the call until all of it is durable."""
+        await self._publish()
+        for part in opened.waiting:
+            await self._set_ups.begin(opened.tenant, part, day=int(opened.at.timestamp()) // DAY_S)
+
+    # ------------------------------------------------------------------ who wants in
+
+    async def _request(self, ask: Ask, call: RequestJoin, who: Who) -> bool:
+        try:
+            asked = await self._joins.ask(call.rut, who, ask, at=moment(self._clock))
+        except TooManyError as error:
+            raise RefusedCallError("too_often") from error
+        if asked is None:
+            return False
+        channel = self._directory.channel(ask.channel)
+        if channel is None:
+            raise RefusedCallError("no_channel")
+        for ugid, sender in asked.deciders:
+            await self._say(
+                channel,
+                Recipient(sender),
+                message_id(asked.id, "asked", ugid),
+                _requested(asked),
+                at=asked.asked_at,
+                expires=asked.expires_at,
+            )
+        self._metrics.count("signup_join", "asked")
+        return True
+
+    async def _decide(self, call: DecideJoin, who: Who) -> bool:
+        at = moment(self._clock)
+        async with self._database.system() as connection:
+            ugid = await people.known_as(connection, who.phone, who.bsuid, who.scope)
+        if ugid is None:
+            return False
+        decided = await self._joins.decide(call.id, ugid, admit=call.admit, at=at)
+        if decided is None:
+            return False
+        self._metrics.count("signup_join", "admitted" if call.admit else "refused")
+        channel = self._directory.channel(decided.channel)
+        if channel is not None:
+            await self._say(
+                channel,
+                Recipient(Sender(), decided.contact),
+                message_id(call.id, "decided", ""),
+                _decided(decided, admit=call.admit),
+                at=at,
+                expires=datetime.fromtimestamp(
+                    (self._clock.now_ms() + DECIDED_LIFE_MS) / 1000, at.tzinfo
+                ),
+            )
+        return True
+
+    async def _say(
+        self,
+        channel: Channel,
+        to: Recipient,
+        id: MessageId,
+        intent: AnyIntent,
+        *,
+        at: datetime,
+        expires: datetime,
+    ) -> None:
+        await self._proposals.put(
+            Proposal(
+                id=id,
+                channel=channel,
+                to=to,
+                intent=intent,
+                asked_at=int(at.timestamp() * 1000),
+                expires=int(expires.timestamp() * 1000),
+                # About their own account: part of the contract that they accepted.
+                permission=Permission("notices", "terms"),
+            )
+        )
+
+
+ACCEPTED: Final = frozenset(("terms", "data_processing"))
+
+
+def _requested(asked: Asked) -> AccessRequested:
+    return AccessRequested(
+        name=_line(asked.firm),
+        business=_line(asked.firm),
+        phone_end=asked.phone_end or "····",
+        day=asked.asked_at.date(),
+    )
+
+
+def _decided(decided: Decided, *, admit: bool) -> AccessDecided:
+    return AccessDecided(
+        name=_line(decided.firm),
+        business=_line(decided.firm),
+        day=decided.asked_at.date(),
+        decision="admitted" if admit else "refused",
+    )
+
+
+def _line(words: str) -> str:
+    """As a template's variable takes it."""
+    return " ".join(words.split())[:60].strip()
