@@ -147,13 +147,11 @@ async def running(
     clock: Clock | None = None,
     extend: Extend | None = None,
     waits: Waits = Waits(),
-    links: FirmLinks = FirmLinks(),
     systems: Mapping[Part, SystemSetUp] = NO_SYSTEMS,
 ) -> AsyncIterator[Running]:
     """One process of the server, from its first connection to a graceful stop at the end of the block.
 
     Args:
-        links: pages and chats of firms.
         systems: what this platform sets up for firms that register.
 
     Raises:
@@ -274,7 +272,7 @@ async def running(
         errands = Errands(lanes, bell, pepper=directory.pepper)
         onboarding = Onboarding.assemble(
             wire, database=database, directory=directory, box=box, writers=Writers(lanes, directory),
-            proposals=proposals, errands=errands, alerts=care, limits=limits, links=links, systems=systems,
+            proposals=proposals, errands=errands, alerts=care, limits=limits, links=FirmLinks(), systems=systems,
             clock=clock, metrics=metrics, jitter=random.random,
         )  # fmt: skip
         of_turns: list[Handler] = [

@@ -24,6 +24,7 @@ from bot.cli import (
     system,
     template,
     tenant,
+    tenant_parts,
 )
 from bot.cli.form import FormRefusedError
 from bot.cli.meta import MetaError
@@ -45,6 +46,8 @@ app = typer.Typer(
 )
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(channel.app, name="channel")
+tenant.app.command("status")(tenant_parts.status)
+tenant.app.command("retry")(tenant_parts.retry)
 channel.app.command("doctor")(channel_care.doctor)
 channel.app.command("subscribe")(channel_care.subscribe)
 channel.app.command("register")(channel_care.register)

@@ -14,10 +14,8 @@ import typer
 from bot.cli.output import AsJson, DryRun, FieldError, print_facts, print_json, print_table
 from bot.cli.session import Session, in_session
 from bot.clock import Clock
-from bot.engine.errands import Errands
 from bot.identity.propagation import DAY_S, LINES_MAX, Propagation
 from bot.identity.sync import Difference, look
-from bot.lanes import Bell, Lanes, Wire, install
 from bot.metrics import Metrics
 from bot.people.tenants import get_tenant, list_firms
 from flows.values.ids import TenantId, Ugid
@@ -127,18 +125,9 @@ def _print(report: _Report, *, repair: bool, dry_run: bool) -> None:
 @asynccontextmanager
 async def _lines(session: Session) -> AsyncIterator[Propagation]:
     """The way into the lanes of the running servers."""
-    settings, clock = session.settings, Clock()
-    wire = await Wire.open(
-        session.redis_url, name="smarterbot:cli", replicas=settings.replicas_wait
-    )
-    try:
-        async with session.database.system() as connection:
-            pepper = await connection.fetchval("SELECT pepper FROM smarterbot.installation")
-        lanes = Lanes(wire, shards=await install(wire, shards=settings.shards), clock=clock)
-        errands = Errands(lanes, Bell(wire), pepper=pepper)
+    clock = Clock()
+    async with session.errands(clock) as errands:
         yield Propagation(session.database, errands, clock=clock, metrics=Metrics())
-    finally:
-        await wire.close()
 
 
 async def _put(

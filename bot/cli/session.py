@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores, reached_stores
-from bot.lanes import Wire
+from bot.engine.errands import Errands
+from bot.lanes import Bell, Lanes, Wire, install
 from bot.people.directory import publish_directory
 from bot.settings import Settings, from_environment
 from bot.store.database import Database
@@ -35,6 +37,21 @@ class Session:
         )
         try:
             await publish_directory(self.database, wire, self.box)
+        finally:
+            await wire.close()
+
+    @contextlib.asynccontextmanager
+    async def errands(self, clock: Clock) -> AsyncIterator[Errands]:
+        """The way into the lanes of the running processes."""
+        settings = self.settings
+        wire = await Wire.open(
+            self.redis_url, name="smarterbot:cli", replicas=settings.replicas_wait
+        )
+        try:
+            async with self.database.system() as connection:
+                pepper = await connection.fetchval("SELECT pepper FROM smarterbot.installation")
+            lanes = Lanes(wire, shards=await install(wire, shards=settings.shards), clock=clock)
+            yield Errands(lanes, Bell(wire), pepper=pepper)
         finally:
             await wire.close()
 

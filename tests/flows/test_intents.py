@@ -20,6 +20,8 @@ from flows.intents import (
     INTENTS,
     LINE,
     LINE_MAX,
+    AccessDecided,
+    AccessRequested,
     AnyIntent,
     AppointmentReminder,
     Csat,
@@ -63,6 +65,8 @@ EVERY: tuple[AnyIntent, ...] = (
     ),
     Csat(name="Ana", query="T-77", day=date(2026, 11, 27)),
     OnboardingResume(name="Ana", business="Pan & Sol", saved_until=date(2026, 12, 5), steps_left=1),
+    AccessRequested(name="Ana", business="Pan & Sol", phone_end="4567", day=date(2026, 11, 27)),
+    AccessDecided(name="Ana", business="Pan & Sol", decision="admitted", day=date(2026, 11, 27)),
     PriceList(name="Ana", week_of=date(2026, 11, 30), document=PDF),
 )
 
@@ -108,6 +112,15 @@ def test_every_intent_has_an_example_here() -> None:
         ),
         (
             EVERY[6],
+            "Hola Ana, el 27 de noviembre una persona con el celular terminado en 4567 pidió acceso a la cuenta de Pan & Sol. "
+            "Nadie entra sin tu permiso: escríbeme *revisar* para decidir.",
+        ),
+        (
+            EVERY[7],
+            "Hola Ana, ya hay respuesta a la solicitud de acceso a Pan & Sol que hiciste el 27 de noviembre: ya puedes entrar.",
+        ),
+        (
+            EVERY[8],
             "Hola Ana, esta es la lista de precios de Panadería Sol para la semana del 30 de noviembre. "
             "Puedes encargar por este chat.",
         ),

@@ -60,6 +60,8 @@ def test_the_product_brings_what_its_work_needs() -> None:
     templates = read_templates(LOCALES)
 
     assert templates.names() == [
+        "acceso_decidido",  # whether somebody was let into a firm
+        "acceso_solicitado",  # somebody wants into a firm
         "codigo_ingreso",  # a login
         "documento_recordado",  # a document that may be unpaid
         "encuesta_atencion",  # how it was

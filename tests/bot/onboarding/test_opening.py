@@ -1,0 +1,381 @@
+"""A firm is opened once, whole, by whoever wrote; what other systems have to do follows, or is said not to."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.identity import people
+from bot.onboarding.setup import EMAIL
+from bot.people.tenants import get_tenant, list_firms
+from bot.settings import read_settings
+from bot.store.secrets import SecretBox
+from flows.marketplace.applying import RECORD
+from flows.values.ids import TenantId, Ugid
+from tests.bot.onboarding.conftest import (
+    KEYS,
+    PLATFORM,
+    RUT,
+    FakeSystem,
+    House,
+    Somebody,
+    opening,
+)
+
+
+async def rows(house: House, tenant: str, table: str) -> list[dict[str, Any]]:
+    async with house.database.tenant(TenantId(tenant)) as connection:
+        found = await connection.fetch(f"SELECT * FROM smarterbot.{table}")
+    return [dict(row) for row in found]
+
+
+async def owner_of(house: House, somebody: Somebody) -> Ugid:
+    async with house.database.system() as connection:
+        found = await people.known_as(connection, somebody.sender.wa_id, somebody.sender.bsuid, "")
+    assert found is not None
+    return found
+
+
+async def test_a_firm_is_there_with_all_that_is_its_own(house: House) -> None:
+    ana = await house.somebody(1)
+
+    opened = await ana.opens()
+
+    tenant = TenantId(opened["tenant"])
+    found = await get_tenant(house.database, tenant)
+    assert (found.firm.name, found.rut, found.firm.locale) == ("Panadería Sol", RUT, "es_CL")
+    assert found.firm.settings["food"] == "yes"
+    assert found.firm.settings["menu"]
+    assert '"pedidos"' in found.firm.settings[RECORD]
+    ugid = await owner_of(house, ana)
+    async with house.database.system() as connection:
+        [place] = await people.memberships_of(connection, ugid)
+    assert (place.tenant, place.role) == (tenant, "owner")
+    agreed = await rows(house, tenant, "agreements")
+    assert sorted((a["document"], a["version"], a["proof"], str(a["ugid"])) for a in agreed) == [
+        ("data_processing", "3", "wamid.data_processing", ugid),
+        ("terms", "3", "wamid.terms", ugid),
+    ]
+    [told] = await rows(house, tenant, "signups")
+    assert (told["line"], told["comuna"], told["template"]) == ("food", "05804", "pedidos")
+    assert opened["demo_link"].endswith(tenant)
+    assert opened["connect_link"].endswith(tenant)
+
+
+async def test_its_bot_can_speak_at_once(house: House) -> None:
+    opened = await (await house.somebody(1)).opens()
+
+    firm = house.directory.firm(TenantId(opened["tenant"]))
+
+    assert firm is not None
+    assert firm.name == "Panadería Sol"
+
+
+async def test_the_owner_s_e_mail_is_sealed(house: House) -> None:
+    tenant = (await (await house.somebody(1)).opens())["tenant"]
+
+    [told] = await rows(house, tenant, "signups")
+
+    assert "sol" not in told["email"]
+    box = SecretBox(read_settings({"SMARTERBOT_KEYS": KEYS}).keys)
+    assert box.open(told["email"], tenant=tenant, field=EMAIL) == "ana@sol.example"
+
+
+async def test_a_platform_without_systems_says_so(house: House) -> None:
+    opened = await (await house.somebody(1)).opens()
+
+    assert {part["part"]: (part["state"], part.get("reason", "")) for part in opened["parts"]} == {
+        "account": ("done", ""),
+        "template": ("done", ""),
+        "demo": ("done", ""),
+        "number": ("pending", "owner"),
+        "chatwoot": ("not_connected", ""),
+        "odoo": ("not_connected", ""),
+        "n8n": ("not_connected", ""),
+    }
+    assert await house.carries() == []
+
+
+async def test_a_double_tap_opens_one_firm(house: House) -> None:
+    ana = await house.somebody(1)
+
+    first, second = await asyncio.gather(ana.opens(), ana.opens())
+
+    assert first == second == await ana.opens()
+    assert len(await list_firms(house.database)) == 2  # with the platform's own
+    assert len(await rows(house, first["tenant"], "agreements")) == 2
+
+
+async def test_of_two_drafts_of_one_rut_one_is_a_firm(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+
+    opened = await asyncio.gather(ana.opens(), bruno.opens(name="Otra"))
+
+    assert sorted(firm is None for firm in opened) == [False, True]
+    assert len(await list_firms(house.database)) == 2
+
+
+async def test_whoever_lost_left_nothing_behind(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    await ana.opens()
+
+    assert await bruno.opens(name="Otra") is None
+
+    async with house.database.system() as connection:
+        found = await people.known_as(connection, bruno.sender.wa_id, "", "")
+    assert found is None
+
+
+async def test_two_firms_of_one_person(house: House) -> None:
+    ana = await house.somebody(1)
+    await ana.opens()
+    await ana.opens(draft="wamid.2", rut="761234560", name="Panadería Luna")
+
+    known = await ana.asks("FindOwn")
+
+    assert sorted(firm["name"] for firm in known["firms"]) == ["Panadería Luna", "Panadería Sol"]
+
+
+async def test_who_writes_under_a_username_opens_a_firm(house: House) -> None:
+    ana = await house.somebody(1, username=True)
+
+    opened = await ana.opens()
+
+    assert opened["role"] == "owner"
+    assert [firm["name"] for firm in (await ana.asks("FindOwn"))["firms"]] == ["Panadería Sol"]
+
+
+async def test_a_stranger_has_nothing(house: House) -> None:
+    await (await house.somebody(1)).opens()
+
+    assert await (await house.somebody(2)).asks("FindOwn") == {"firms": [], "joins": []}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"rut": "60803000K"}, id="the-tax-service-s-rut"),
+        pytest.param({"agreements": []}, id="nothing-accepted"),
+        pytest.param({"agreements": opening()["agreements"][:1]}, id="one-contract-of-two"),
+    ],
+)
+async def test_what_is_incomplete_opens_nothing(house: House, changes: dict[str, Any]) -> None:
+    result = await (await house.somebody(1)).result("OpenFirm", **opening(**changes))
+
+    assert result.failed == "refused"
+    assert [firm.id for firm in await list_firms(house.database)] == [PLATFORM.id]
+
+
+async def test_a_template_that_is_not_there_is_told_and_costs_no_firm(house: House) -> None:
+    opened = await (await house.somebody(1)).opens(template="tarot")
+
+    assert (await house.parts(opened["tenant"]))["template"] == ("failed", "unknown")
+
+
+async def test_one_person_opens_a_few_firms_a_day(house: House) -> None:
+    ana = await house.somebody(1)
+    for n in range(5):
+        await ana.opens(draft=f"wamid.{n}")
+
+    assert (await ana.result("OpenFirm", **opening(draft="wamid.9"))).failed == "refused"
+
+
+# ------------------------------------------------------------------ whose a RUT is
+
+
+async def test_a_rut_is_free_mine_or_taken(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    assert await ana.asks("FindRut", rut=RUT) == "free"
+    await ana.opens()
+
+    assert await ana.asks("FindRut", rut=RUT) == "mine"
+    assert await bruno.asks("FindRut", rut=RUT) == "taken"
+
+
+async def test_nobody_finds_out_who_is_here_by_trying(house: House) -> None:
+    ana = await house.somebody(1)
+    for _ in range(10):
+        await ana.asks("FindRut", rut=RUT)
+
+    assert (await ana.result("FindRut", rut=RUT)).failed == "refused"
+    house.clock.shift(3_600_000)
+    assert await ana.asks("FindRut", rut=RUT) == "free"
+
+
+# ------------------------------------------------------------------ other systems
+
+
+@pytest.fixture
+def systems() -> dict[str, FakeSystem]:
+    return {}
+
+
+async def with_systems(house: House, **systems: FakeSystem) -> str:
+    house.systems.update(systems)
+    tenant: str = (await (await house.somebody(1)).opens())["tenant"]
+    return tenant
+
+
+async def test_a_system_that_is_there_is_set_up(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem()))
+    assert (await house.parts(tenant))["odoo"] == ("pending", "")
+
+    await house.carries()
+
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+    assert (await house.parts(tenant))["chatwoot"] == ("not_connected", "")
+    new = odoo.made[tenant]
+    assert (new.firm.name, new.rut, new.email, new.template) == (
+        "Panadería Sol", RUT, "ana@sol.example", "pedidos",
+    )  # fmt: skip
+
+
+async def test_a_system_that_is_down_holds_up_nothing_else(house: House) -> None:
+    tenant = await with_systems(house, odoo=FakeSystem(down=2), n8n=FakeSystem())
+
+    await house.carries()
+    assert (await house.parts(tenant))["n8n"] == ("done", "")
+    assert (await house.parts(tenant))["odoo"] == ("pending", "down")
+    await house.carries(tries=2)
+    await house.carries(tries=3)
+
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+    assert house.raised.told == []
+
+
+async def test_a_system_that_stays_down_has_failed_and_somebody_is_told(house: House) -> None:
+    tenant = await with_systems(house, odoo=FakeSystem(down=99))
+
+    await house.carries(tries=12)
+
+    assert (await house.parts(tenant))["odoo"] == ("failed", "down")
+    assert house.raised.told == [("set_up_failed", "odoo down")]
+
+
+async def test_a_system_that_says_no_is_not_asked_again(house: House) -> None:
+    tenant = await with_systems(house, chatwoot=(chatwoot := FakeSystem(refuses="quota")))
+
+    await house.carries()
+    await house.carries()
+
+    assert (await house.parts(tenant))["chatwoot"] == ("failed", "quota")
+    assert chatwoot.asked == 1
+
+
+async def test_an_answer_that_is_lost_makes_nothing_twice(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem(loses=1)))
+
+    await house.carries()
+    await house.carries(tries=2)
+
+    assert (odoo.asked, list(odoo.made)) == (2, [tenant])
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+
+
+async def test_a_double_tap_sets_up_each_system_once(house: House) -> None:
+    house.systems["odoo"] = odoo = FakeSystem()
+    ana = await house.somebody(1)
+    await asyncio.gather(ana.opens(), ana.opens())
+
+    await house.carries()
+    await ana.opens()
+    await house.carries()
+
+    assert odoo.asked == 1
+
+
+@pytest.mark.parametrize("step", ["publish", "first_order", "second_order"])
+async def test_a_crash_in_the_middle_is_gone_on_from_when_the_call_is_repeated(
+    house: House, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call stays in its lane until it was answered, so whoever takes it next does what is missing."""
+    house.systems.update(odoo=(odoo := FakeSystem()), n8n=(n8n := FakeSystem()))
+    ana = await house.somebody(1)
+    signups: Any = house.signups
+    set_ups, publish = signups._set_ups, signups._publish
+    begun: list[str] = []
+
+    class CrashError(BaseException):
+        pass
+
+    async def crashing_publish() -> None:
+        raise CrashError
+
+    async def crashing_begin(tenant: TenantId, part: Any, *, day: int) -> None:
+        begun.append(part)
+        if len(begun) == (1 if step == "first_order" else 2):
+            raise CrashError
+        await type(set_ups).begin(set_ups, tenant, part, day=day)
+
+    if step == "publish":
+        signups._publish = crashing_publish
+    else:
+        monkeypatch.setattr(set_ups, "begin", crashing_begin)
+    with pytest.raises(CrashError):
+        await ana.opens()
+    signups._publish = publish
+    monkeypatch.undo()
+
+    opened = await ana.opens()
+    await house.carries()
+
+    assert len(await list_firms(house.database)) == 2
+    assert (odoo.asked, n8n.asked) == (1, 1)
+    parts = await house.parts(opened["tenant"])
+    assert (parts["odoo"], parts["n8n"]) == (("done", ""), ("done", ""))
+
+
+async def test_a_crash_between_the_system_and_our_record_is_told_under_the_same_key(
+    house: House,
+) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem()))
+    [handler] = house.onboarding.handlers
+
+    class CrashError(BaseException):
+        pass
+
+    async def crash(*_: object) -> None:
+        raise CrashError
+
+    tell, handler._tell = handler._tell, crash  # type: ignore[attr-defined]
+    with pytest.raises(CrashError):
+        await house.carries()
+    handler._tell = tell  # type: ignore[attr-defined]
+    house.clock.shift(60_000)
+    await house.carries(tries=2)
+
+    assert (odoo.asked, list(odoo.made)) == (2, [tenant])
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+
+
+# ------------------------------------------------------------------ apart
+
+
+@pytest.mark.parametrize("table", ["signups", "agreements", "firm_parts", "join_requests"])
+async def test_another_firm_reads_nothing_of_it(house: House, table: str) -> None:
+    await (await house.somebody(1)).opens()
+
+    assert await rows(house, PLATFORM.id, table) == []
+    async with house.database.system() as connection:
+        assert await connection.fetch(f"SELECT * FROM smarterbot.{table}") == []
+
+
+async def test_no_log_tells_the_rut_or_who_it_was(
+    house: House, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana = await house.somebody(1)
+    await ana.opens()
+    await ana.asks("FindRut", rut=RUT)
+    house.systems["odoo"] = FakeSystem(refuses="quota")
+    await (await house.somebody(2)).opens(rut="123456785", draft="wamid.7")
+    await house.carries()
+
+    told = caplog.text + "".join(capsys.readouterr())
+    for secret in (RUT, "123456785", "Sol", ana.sender.wa_id, "ana@"):
+        assert secret not in told
+
+
+async def test_what_no_call_asks_is_set_aside(house: House) -> None:
+    outcome = await (await house.somebody(1)).serve("Rob")
+
+    assert getattr(outcome, "why", "") == "unknown_call"
