@@ -199,9 +199,9 @@ def _message_problems(body: str, templates: Sequence[str]) -> Iterator[str]:
     if kind is None:
         yield f"parameters.jsonBody: there is no intent {named[1]}; there are {', '.join(kinds)}"
         return
-    given = sorted({*_FIELD.findall(message[1])} - {"intent"})
-    if given != sorted(kind.__struct_fields__):
-        yield f"parameters.jsonBody: {named[1]} takes {', '.join(kind.__struct_fields__)}"
+    taken = sorted(kind.__struct_fields__)
+    if sorted({*_FIELD.findall(message[1])} - {"intent"}) != taken:
+        yield f"parameters.jsonBody: {named[1]} takes {', '.join(taken)}"
     if kind.template not in templates:
         yield f"parameters.jsonBody: {named[1]} needs {kind.template}, which templates does not name"
     purpose = "marketing" if kind.category == "marketing" else "notices"
