@@ -9,13 +9,15 @@ from flows.dialog.flow import Flow
 from flows.dialog.texts import TextError, Texts
 from flows.intents import texts_missing
 from flows.onboarding.firm import firm
+from flows.owner.invitation import invitation
+from flows.owner.owner import owner
 
 LOCALES: Final = Path(__file__).parent.parent / "locales"
 
 
 def product_flows() -> tuple[Flow[Any, Any], ...]:
     """The root flows, the default one first. Those they run are found from here."""
-    return (customer, firm)
+    return (customer, firm, owner, invitation)
 
 
 def product_book() -> Book:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from flows.intents import INTENTS, Intent, name_of
+from flows.intents import FIRM_INTENTS, Intent, name_of
 
 WEBHOOK: Final = "n8n-nodes-base.webhook"
 CODE: Final = "n8n-nodes-base.code"
@@ -194,7 +194,7 @@ def _message_problems(body: str, templates: Sequence[str]) -> Iterator[str]:
     if message is None or named is None:
         yield "parameters.jsonBody: has no message: { intent: … }"
         return
-    kinds: dict[str, type[Intent]] = {name_of(kind): kind for kind in INTENTS}
+    kinds: dict[str, type[Intent]] = {name_of(kind): kind for kind in FIRM_INTENTS}
     kind = kinds.get(named[1])
     if kind is None:
         yield f"parameters.jsonBody: there is no intent {named[1]}; there are {', '.join(kinds)}"

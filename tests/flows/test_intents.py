@@ -24,10 +24,12 @@ from flows.intents import (
     AppointmentReminder,
     Csat,
     DocumentReminder,
+    FirmIntent,
     InvoiceReady,
     OnboardingResume,
     OrderUpdate,
     PriceList,
+    TeamInvitation,
     put_into_words,
     texts_missing,
     unsayable,
@@ -64,6 +66,7 @@ EVERY: tuple[AnyIntent, ...] = (
     Csat(name="Ana", query="T-77", day=date(2026, 11, 27)),
     OnboardingResume(name="Ana", business="Pan & Sol", saved_until=date(2026, 12, 5), steps_left=1),
     PriceList(name="Ana", week_of=date(2026, 11, 30), document=PDF),
+    TeamInvitation(business="Pan & Sol", until=date(2026, 12, 5)),
 )
 
 
@@ -73,6 +76,13 @@ def body(intent: AnyIntent, locale: str = "es_CL") -> str:
         return free.caption
     assert isinstance(free, Text)
     return free.body
+
+
+def test_a_firms_own_system_invites_nobody_in_the_platforms_name() -> None:
+    told = msgspec.json.encode(TeamInvitation(business="Sol", until=date(2026, 12, 5)))
+
+    with pytest.raises(msgspec.ValidationError, match="team_invitation"):
+        msgspec.json.decode(told, type=FirmIntent)
 
 
 def test_every_intent_has_an_example_here() -> None:
@@ -110,6 +120,11 @@ def test_every_intent_has_an_example_here() -> None:
             EVERY[6],
             "Hola Ana, esta es la lista de precios de Panadería Sol para la semana del 30 de noviembre. "
             "Puedes encargar por este chat.",
+        ),
+        (
+            EVERY[7],
+            "Hola, en Pan & Sol te invitaron a ser parte de su equipo en Panadería Sol. La invitación vence el 5 de "
+            "diciembre y sirve solo desde este número. Para verla, responde «ver invitación».",
         ),
     ],
 )
