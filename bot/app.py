@@ -57,6 +57,7 @@ from bot.media.library import Library
 from bot.media.links import Links
 from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
+from bot.onboarding.owner import OwnerCalls
 from bot.people.addresses import Addresses
 from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
@@ -259,20 +260,32 @@ async def running(
             meter=metrics,
             jitter=random.random,
         )
+        chat_logins = ChatLogins(
+            identity.links,
+            lanes,
+            database=database,
+            directory=directory,
+            alerts=care,
+            page=f"{settings.address}{PAGE}",
+            clock=clock,
+            metrics=metrics,
+        )
+        owner_calls = OwnerCalls(
+            chat_logins.who,
+            database=database,
+            directory=directory,
+            wire=wire,
+            box=box,
+            proposals=proposals,
+            clock=clock,
+            metrics=metrics,
+        )
         of_turns: list[Handler] = [
             sender,
             fetcher,
             Desk(clock),
-            ChatLogins(
-                identity.links,
-                lanes,
-                database=database,
-                directory=directory,
-                alerts=care,
-                page=f"{settings.address}{PAGE}",
-                clock=clock,
-                metrics=metrics,
-            ),
+            chat_logins,
+            owner_calls,
             moves,
             Recaller(database, clock),
         ]
@@ -430,6 +443,7 @@ async def running(
                 owned.append(tasks.create_task(_forever(retention.run())))
                 owned.append(tasks.create_task(_forever(reckoning.run(reckoning_rota))))
                 owned.append(tasks.create_task(_forever(identity.run())))
+                owned.append(tasks.create_task(_forever(owner_calls.run())))
                 owned.append(tasks.create_task(_forever(propagation.run(propagation_rota))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))

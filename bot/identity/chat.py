@@ -116,7 +116,7 @@ class ChatLogins:
         )
 
     async def _approve(self, ask: Ask, call: ApproveLogin) -> bool:
-        who = await self._who(ask)
+        who = await self.who(ask)
         done = who is not None and await self._links.approve(call.id, ask.conversation, who)
         self._metrics.count("login_link", "approved" if done else "too_late")
         return done
@@ -130,7 +130,7 @@ class ChatLogins:
         return done
 
     async def _enter(self, ask: Ask, call: EnterPanel) -> Panel:
-        who = await self._who(ask)
+        who = await self.who(ask)
         channel = self._directory.channel(ask.channel)
         if who is None or channel is None:
             return Panel()
@@ -150,7 +150,7 @@ class ChatLogins:
         self._metrics.count("login_link", "entry")
         return Panel(f"{self._page}{ENTRY}{secret}")
 
-    async def _who(self, ask: Ask) -> Who | None:
+    async def who(self, ask: Ask) -> Who | None:
         """Whose message it was. None: the conversation is nobody's any more."""
         state = await self._lanes.state_of(f"conv/{ask.conversation}")
         if state is None:

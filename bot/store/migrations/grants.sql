@@ -33,3 +33,5 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON smarterbot.systems TO :app;
 GRANT SELECT, INSERT, UPDATE ON smarterbot.identity_deliveries TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.identity_outbox_waiting(integer),
   smarterbot.identity_outbox_carried(bigint[], timestamptz), smarterbot.identity_versions(uuid[], uuid) TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.invitations TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.invitations_for(bytea, timestamptz), smarterbot.expire_invitations(timestamptz) TO :app;

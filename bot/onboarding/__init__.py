@@ -1,0 +1,1 @@
+"""What the platform's own number does for firms: their people ask by chat, and it is done here."""
