@@ -50,6 +50,7 @@ from bot.identity.other_logins import OtherLogins
 from bot.identity.propagation import CHORE as PROPAGATION
 from bot.identity.propagation import Propagation
 from bot.identity.tellings import PostgresTellings
+from bot.identity.writers import Writers
 from bot.lanes import Bell, Lanes, StoreLostError, Wire, install
 from bot.logs import setup_logs
 from bot.media.blobs import open_blobs
@@ -260,18 +261,8 @@ async def running(
             meter=metrics,
             jitter=random.random,
         )
-        chat_logins = ChatLogins(
-            identity.links,
-            lanes,
-            database=database,
-            directory=directory,
-            alerts=care,
-            page=f"{settings.address}{PAGE}",
-            clock=clock,
-            metrics=metrics,
-        )
         owner_calls = OwnerCalls(
-            chat_logins.who,
+            Writers(lanes, directory).of,
             database=database,
             directory=directory,
             wire=wire,
@@ -284,7 +275,16 @@ async def running(
             sender,
             fetcher,
             Desk(clock),
-            chat_logins,
+            ChatLogins(
+                identity.links,
+                lanes,
+                database=database,
+                directory=directory,
+                alerts=care,
+                page=f"{settings.address}{PAGE}",
+                clock=clock,
+                metrics=metrics,
+            ),
             owner_calls,
             moves,
             Recaller(database, clock),

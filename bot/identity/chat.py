@@ -8,12 +8,11 @@ import msgspec
 import structlog
 
 from bot.clock import Clock
-from bot.engine.conversation import decode as decode_conversation
 from bot.identity import people
-from bot.identity.links import Links, Who
+from bot.identity.links import Links
+from bot.identity.writers import Writers
 from bot.lanes import LaneError, Lanes, StoreLostError
 from bot.metrics import Metrics
-from bot.people.addresses import conversation_of
 from bot.people.directory import Directory
 from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE
@@ -59,7 +58,7 @@ class ChatLogins:
     ) -> None:
         """`page`: address of the login page."""
         self._links = links
-        self._lanes = lanes
+        self._writers = Writers(lanes, directory)
         self._database = database
         self._directory = directory
         self._alerts = alerts
@@ -116,7 +115,7 @@ class ChatLogins:
         )
 
     async def _approve(self, ask: Ask, call: ApproveLogin) -> bool:
-        who = await self.who(ask)
+        who = await self._writers.of(ask)
         done = who is not None and await self._links.approve(call.id, ask.conversation, who)
         self._metrics.count("login_link", "approved" if done else "too_late")
         return done
@@ -130,7 +129,7 @@ class ChatLogins:
         return done
 
     async def _enter(self, ask: Ask, call: EnterPanel) -> Panel:
-        who = await self.who(ask)
+        who = await self._writers.of(ask)
         channel = self._directory.channel(ask.channel)
         if who is None or channel is None:
             return Panel()
@@ -149,21 +148,6 @@ class ChatLogins:
         secret = await self._links.enter(entry, tenant=tenant, locale="")
         self._metrics.count("login_link", "entry")
         return Panel(f"{self._page}{ENTRY}{secret}")
-
-    async def who(self, ask: Ask) -> Who | None:
-        """Whose message it was. None: the conversation is nobody's any more."""
-        state = await self._lanes.state_of(f"conv/{ask.conversation}")
-        if state is None:
-            return None
-        rest = decode_conversation(state)
-        if rest.into:
-            state = await self._lanes.state_of(f"conv/{conversation_of(rest.channel, rest.into)}")
-            rest = rest if state is None else decode_conversation(state)
-        channel = self._directory.channel(ask.channel)
-        if rest.left or channel is None or not (rest.sender.wa_id or rest.sender.bsuid):
-            return None
-        scope = channel.portfolio_id or channel.waba_id
-        return Who(phone=rest.sender.wa_id, bsuid=rest.sender.bsuid, scope=scope)
 
 
 def _panel_of(channel: Channel, firms: list[TenantId]) -> TenantId | None:

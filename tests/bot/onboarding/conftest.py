@@ -12,8 +12,8 @@ from bot.engine.conversation import Conversation
 from bot.engine.conversation import encode as encode_conversation
 from bot.engine.proposals import Proposals
 from bot.identity import people
-from bot.identity.chat import ChatLogins
 from bot.identity.moments import moment
+from bot.identity.writers import Writers
 from bot.lanes import Bell
 from bot.onboarding.owner import MESSAGES, OwnerCalls
 from bot.people.addresses import Addresses, conversation_of
@@ -27,7 +27,6 @@ from handlers.actions import Ask
 from handlers.events import Answered, Event, Proposed, Sender
 from handlers.ports import Before, Done, Item, Outcome
 from tests.bot.identity.conftest import SHARDS, House, firms, house, number
-from tests.bot.identity.test_chat import PAGE, Raised
 from tests.bot.people.conftest import BAKERY, BAKERY_CHANNEL, BUTCHERY
 
 __all__ = ["firms", "house"]
@@ -160,19 +159,9 @@ async def town(house: House) -> Town:
     await add_tenant(house.database, NORTE, rut=Rut("771234560"))
     box = SecretBox(house.settings.keys)
     directory, lanes = house.directory, house.lanes
-    logins = ChatLogins(
-        house.identity.links,
-        lanes,
-        database=house.database,
-        directory=directory,
-        alerts=Raised(),
-        page=PAGE,
-        clock=house.clock,
-        metrics=house.metrics,
-    )
     addresses = Addresses(house.wire, pepper=directory.pepper, shards=lanes.shards)
     calls = OwnerCalls(
-        logins.who,
+        Writers(lanes, directory).of,
         database=house.database,
         directory=directory,
         wire=house.wire,

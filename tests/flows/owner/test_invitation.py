@@ -37,6 +37,18 @@ def test_that_there_is_none_is_said_to_whoever_asks() -> None:
     )
 
 
+def test_the_message_passed_on_to_somebody_else_finds_nothing() -> None:
+    """Whoever passes it on, or gets it: the phone that writes is all that counts."""
+    play(
+        """
+> (forwarded) Ver invitación
+! FindInvitations {"phone":""} -> {}
+< No encontré una invitación para este número. Pídela otra vez a quien te invitó.
+""",
+        BOOK,
+    )
+
+
 def test_who_writes_under_a_username_shares_their_phone_once() -> None:
     play(
         """
