@@ -61,6 +61,7 @@ from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.onboarding.assembly import NO_SYSTEMS, Onboarding
 from bot.onboarding.assembly import Links as FirmLinks
+from bot.onboarding.owner import OwnerCalls
 from bot.onboarding.setup import SystemSetUp
 from bot.people.addresses import Addresses
 from bot.people.care import PostgresCareBook
@@ -275,6 +276,16 @@ async def running(
             proposals=proposals, errands=errands, alerts=care, limits=limits, links=FirmLinks(), systems=systems,
             clock=clock, metrics=metrics, jitter=random.random,
         )  # fmt: skip
+        owner_calls = OwnerCalls(
+            Writers(lanes, directory).of,
+            database=database,
+            directory=directory,
+            wire=wire,
+            box=box,
+            proposals=proposals,
+            clock=clock,
+            metrics=metrics,
+        )
         of_turns: list[Handler] = [
             sender,
             fetcher,
@@ -290,6 +301,7 @@ async def running(
                 metrics=metrics,
             ),
             *onboarding.of_turns,
+            owner_calls,
             moves,
             Recaller(database, clock),
         ]
@@ -447,6 +459,7 @@ async def running(
                 owned.append(tasks.create_task(_forever(retention.run())))
                 owned.append(tasks.create_task(_forever(reckoning.run(reckoning_rota))))
                 owned.append(tasks.create_task(_forever(identity.run())))
+                owned.append(tasks.create_task(_forever(owner_calls.run())))
                 owned.append(tasks.create_task(_forever(propagation.run(propagation_rota))))
             if hears:
                 owned.append(tasks.create_task(_forever(health_of_intake.beat())))

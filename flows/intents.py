@@ -71,8 +71,6 @@ class Intent(
     """The approved template that says the same outside the window."""
     category: ClassVar[Category] = "utility"
 
-    name: PersonName
-
     def variables(self, firm: Firm, voice: Voice) -> dict[str, str]:
         """What the template's body is filled with, by the names it was approved with."""
         raise NotImplementedError
@@ -82,10 +80,16 @@ class Intent(
         return None
 
 
+class ToSomebody(Intent, frozen=True, kw_only=True):
+    """To a person whom the firm knows."""
+
+    name: PersonName
+
+
 OrderStatus = Literal["confirmed", "preparing", "ready", "on_its_way", "delivered", "cancelled"]
 
 
-class OrderUpdate(Intent, frozen=True):
+class OrderUpdate(ToSomebody, frozen=True):
     """An order has a new status."""
 
     template: ClassVar[str] = "pedido_actualizado"
@@ -106,7 +110,7 @@ def _pdf(number: str, address: str) -> Document:
     return Document(WebFile(address), f"{name}.pdf")
 
 
-class InvoiceReady(Intent, frozen=True):
+class InvoiceReady(ToSomebody, frozen=True):
     """The document of a purchase can be had. Within the window it goes with the words."""
 
     template: ClassVar[str] = "factura_lista"
@@ -131,7 +135,7 @@ class InvoiceReady(Intent, frozen=True):
         return _pdf(self.number, self.document)
 
 
-class DocumentReminder(Intent, frozen=True):
+class DocumentReminder(ToSomebody, frozen=True):
     """A document that may be unpaid. What is owed, and that it is, stands nowhere: others see the lock screen."""
 
     template: ClassVar[str] = "documento_recordado"
@@ -154,7 +158,7 @@ class DocumentReminder(Intent, frozen=True):
         return _pdf(self.number, self.document)
 
 
-class AppointmentReminder(Intent, frozen=True):
+class AppointmentReminder(ToSomebody, frozen=True):
     """An appointment is near."""
 
     template: ClassVar[str] = "recordatorio_hora"
@@ -180,7 +184,7 @@ class AppointmentReminder(Intent, frozen=True):
         }
 
 
-class Csat(Intent, frozen=True):
+class Csat(ToSomebody, frozen=True):
     """How was it? Asked after somebody was helped."""
 
     template: ClassVar[str] = "encuesta_atencion"
@@ -193,7 +197,7 @@ class Csat(Intent, frozen=True):
         return {"nombre": self.name, "fecha": day, "negocio": firm.name, "numero": self.query}
 
 
-class OnboardingResume(Intent, frozen=True):
+class OnboardingResume(ToSomebody, frozen=True):
     """A sign-up that was left half done."""
 
     template: ClassVar[str] = "registro_pendiente"
@@ -218,8 +222,8 @@ PhoneEnd = Annotated[
 ]
 
 
-class AccessRequested(Intent, frozen=True):
-    """Somebody wants into a firm's account. The platform says it to those who administer it."""
+class AccessRequested(ToSomebody, frozen=True):
+    """Somebody wants into a firm's account: said to those who administer it, on the platform's own number."""
 
     template: ClassVar[str] = "acceso_solicitado"
 
@@ -239,8 +243,8 @@ class AccessRequested(Intent, frozen=True):
 Decision = Literal["admitted", "refused"]
 
 
-class AccessDecided(Intent, frozen=True):
-    """Whether they were let in."""
+class AccessDecided(ToSomebody, frozen=True):
+    """Whether they were let in. On the platform's own number."""
 
     template: ClassVar[str] = "acceso_decidido"
 
@@ -257,7 +261,21 @@ class AccessDecided(Intent, frozen=True):
         }
 
 
-class PriceList(Intent, frozen=True):
+class TeamInvitation(Intent, frozen=True):
+    """A colleague invites them into a firm's team. Of the platform's own number: no firm's system may say it."""
+
+    template: ClassVar[str] = "invitacion_equipo"
+
+    business: Annotated[
+        Line, Meta(description="The firm that invites.", examples=["Panadería Sol"])
+    ]
+    until: Annotated[date, Meta(description="The day it expires.", examples=["2026-12-05"])]
+
+    def variables(self, firm: Firm, voice: Voice) -> dict[str, str]:
+        return {"negocio": self.business, "fecha": voice.dated(self.until, key="format.date")}
+
+
+class PriceList(ToSomebody, frozen=True):
     """The prices of a week: an offer, so only for those who asked for offers."""
 
     template: ClassVar[str] = "lista_precios"
@@ -276,19 +294,20 @@ class PriceList(Intent, frozen=True):
         return Document(WebFile(self.document), f"precios-{self.week_of}.pdf")
 
 
-AnyIntent = (
+FirmIntent = (
     OrderUpdate
     | InvoiceReady
     | DocumentReminder
     | AppointmentReminder
     | Csat
     | OnboardingResume
-    | AccessRequested
-    | AccessDecided
     | PriceList
 )
-"""Tagged by msgspec: `{"intent": "order_update", "name": "Ana", …}`."""
+"""What a firm's own system may ask for. Tagged by msgspec: `{"intent": "order_update", "name": "Ana", …}`."""
 
+AnyIntent = FirmIntent | TeamInvitation | AccessRequested | AccessDecided
+
+FIRM_INTENTS: Final[tuple[type[Intent], ...]] = typing.get_args(FirmIntent)
 INTENTS: Final[tuple[type[Intent], ...]] = typing.get_args(AnyIntent)
 
 EXAMPLES: Final[tuple[AnyIntent, ...]] = (
@@ -320,6 +339,7 @@ EXAMPLES: Final[tuple[AnyIntent, ...]] = (
         name="Ana", business="Panadería Sol", decision="admitted", day=date(2026, 11, 28)
     ),
     PriceList(name="Ana", week_of=date(2026, 11, 30), document="https://sol.example/precios.pdf"),
+    TeamInvitation(business="Panadería Sol", until=date(2026, 12, 5)),
 )
 """One of each: for the API's document and for the checker."""
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from flows.intents import LINE, AnyIntent
+from flows.intents import LINE, FirmIntent
 from handlers.journal import CampaignStatus
 
 RECIPIENTS_MAX: Final = 5_000
@@ -92,7 +92,7 @@ class SendRequest(
     """One message to one person."""
 
     to: OnePerson
-    message: AnyIntent
+    message: FirmIntent
     channel: Channel | UnsetType = UNSET
     locale: (
         Annotated[
@@ -159,7 +159,7 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
     """One person of a campaign, and what they are told."""
 
     to: OnePerson
-    message: AnyIntent
+    message: FirmIntent
     permission: PermissionRequest | UnsetType = UNSET
 
 

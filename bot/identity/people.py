@@ -144,6 +144,15 @@ async def role_in(connection: Connection, ugid: Ugid, tenant: TenantId) -> Role 
     return role
 
 
+async def is_disabled(connection: Connection, ugid: Ugid) -> bool:
+    """Whether a person may not log in, and so do nothing in a firm's name either."""
+    await act_as(connection, ugid)
+    disabled: bool | None = await connection.fetchval(
+        "SELECT disabled_at IS NOT NULL FROM smarterbot.user_auth WHERE ugid = $1", ugid
+    )
+    return bool(disabled)
+
+
 # ------------------------------------------------------------------ addresses
 
 

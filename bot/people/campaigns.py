@@ -10,13 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from bot.store.database import Database
-from flows.intents import AnyIntent
+from flows.intents import FirmIntent
 from flows.values.ids import CampaignId, ChannelId, ContactId, MessageId, TenantId
 from handlers.events import Permission, Sender
 from handlers.journal import CampaignStatus
 
 _encode: Final = msgspec.json.Encoder().encode
-_intent: Final[msgspec.json.Decoder[AnyIntent]] = msgspec.json.Decoder(AnyIntent)
+_intent: Final[msgspec.json.Decoder[FirmIntent]] = msgspec.json.Decoder(FirmIntent)
 
 
 class CampaignRow(Struct, frozen=True):
@@ -38,7 +38,7 @@ class Addressee(Struct, frozen=True):
     """One recipient of a campaign, and what they are to be told."""
 
     message: MessageId
-    intent: AnyIntent
+    intent: FirmIntent
     sender: Sender
     contact: ContactId | None = None
     permission: Permission | None = None

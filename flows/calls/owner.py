@@ -1,11 +1,16 @@
 """What a firm's people change by chat, on the platform's own number."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from flows.calls.signup import Role
 from flows.dialog.calls import Call
 from flows.values.ids import TenantId
+
+INVITED_DAYS: Final = 7
+"""So long an invitation waits."""
+INVITED_MAX: Final = 20
+"""So many of one firm may wait at once."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class ChangeFirm(Call[bool]):
 Invited = Literal[
     "sent",
     "member",  # they belong already
+    "full",  # too many wait for an answer
     "not_yours",  # whoever asks may not invite
 ]
 
@@ -69,10 +75,23 @@ class Invitation:
 
 
 @dataclass(frozen=True)
-class FindInvitations(Call[tuple[Invitation, ...]]):
-    """Those that wait for the phone that writes, oldest first."""
+class Invitations:
+    """What was found."""
+
+    waiting: tuple[Invitation, ...] = ()
+    """Oldest first."""
+    phone_needed: bool = False
+    """Whoever writes goes by a username, and invitations are for phones."""
+
+
+@dataclass(frozen=True)
+class FindInvitations(Call[Invitations]):
+    """Those that wait for the phone that writes."""
 
     topic: ClassVar[str] = "owner"
+
+    phone: str = ""
+    """Digits of their own one, as they shared it with WhatsApp's button; of no use if they write from a phone."""
 
 
 @dataclass(frozen=True)
@@ -85,3 +104,5 @@ class AnswerInvitation(Call[bool]):
 
     id: str
     accept: bool
+    phone: str = ""
+    """As in `FindInvitations`."""

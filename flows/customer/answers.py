@@ -97,7 +97,7 @@ def _hours(wish: Wish, hours: OpeningHours, now: datetime) -> Say | None:
     if wish.day is not None and not (wish.day == 0 and opens_today):
         return _on_day(hours, now.date() + timedelta(days=wish.day), now)
     if "week" in wish.topics and wish.day is None:
-        return say("week", days=list(_week(hours)))
+        return say("week", days=list(days_of(hours)))
     upcoming = hours.next_opening(now)
     if hours.is_open(now):
         closes = hours.closes_at(now)
@@ -119,7 +119,8 @@ def _on_day(hours: OpeningHours, day: date, now: datetime) -> Say:
     return say("open_day", day=day, near=near, openings=openings)
 
 
-def _week(hours: OpeningHours) -> Iterator[tuple[date, date, tuple[Opening, ...]]]:
+def days_of(hours: OpeningHours) -> Iterator[tuple[date, date, tuple[Opening, ...]]]:
+    """(first day, last day, what is open) of days in a row that are alike, as the text `customer.week` shows them."""
     midnight = datetime(2024, 1, 1)  # noqa: DTZ001 - only the clock of it is shown
     for first, last, _ in hours.groups():
         day = _SOME_MONDAY + timedelta(days=first)

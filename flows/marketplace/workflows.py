@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from flows.intents import INTENTS, Intent, name_of
+from flows.intents import FIRM_INTENTS, Intent, name_of
 
 WEBHOOK: Final = "n8n-nodes-base.webhook"
 CODE: Final = "n8n-nodes-base.code"
@@ -194,14 +194,14 @@ def _message_problems(body: str, templates: Sequence[str]) -> Iterator[str]:
     if message is None or named is None:
         yield "parameters.jsonBody: has no message: { intent: … }"
         return
-    kinds: dict[str, type[Intent]] = {name_of(kind): kind for kind in INTENTS}
+    kinds: dict[str, type[Intent]] = {name_of(kind): kind for kind in FIRM_INTENTS}
     kind = kinds.get(named[1])
     if kind is None:
         yield f"parameters.jsonBody: there is no intent {named[1]}; there are {', '.join(kinds)}"
         return
-    given = sorted({*_FIELD.findall(message[1])} - {"intent"})
-    if given != sorted(kind.__struct_fields__):
-        yield f"parameters.jsonBody: {named[1]} takes {', '.join(kind.__struct_fields__)}"
+    taken = sorted(kind.__struct_fields__)
+    if sorted({*_FIELD.findall(message[1])} - {"intent"}) != taken:
+        yield f"parameters.jsonBody: {named[1]} takes {', '.join(taken)}"
     if kind.template not in templates:
         yield f"parameters.jsonBody: {named[1]} needs {kind.template}, which templates does not name"
     purpose = "marketing" if kind.category == "marketing" else "notices"

@@ -17,6 +17,9 @@ from flows.dialog.flow import Flow, Step, go, hand_off, say, stay
 from flows.login import Came as CameIn
 from flows.login import Entry, Login, login, panel, ref_in
 from flows.onboarding.signup import Outcome, Signup, signup
+from flows.owner.invitation import Answered, Invitee, invitation
+from flows.owner.owner import Owner, Went, owner
+from flows.owner.tasks import Task, names_invitation, task_in
 
 REMEMBERED: Final = timedelta(days=30)
 
@@ -29,6 +32,8 @@ class Visitor:
     said: str = ""
     """What they came with."""
     topics: tuple[Topic, ...] = ()
+    task: Task | None = None
+    """What they want to do with their firm."""
     known: Known = Known()  # noqa: RUF009 - frozen
     firm: OwnFirm | None = None
     """The one that was opened just now."""
@@ -70,10 +75,31 @@ def arrive(v: Visitor, known: Known, ctx: Ctx) -> Step:
     v = replace(v, known=known)
     if "panel" in v.topics:
         return go(entering, v)
-    if known.joins:
+    if names_invitation(v.said) or not known.firms:
+        return go(invited, v)
+    return _on(v, ctx)
+
+
+@arrive.failed
+def not_found(v: Visitor, _failed: Failed) -> Step:
+    return go(down, v)
+
+
+@platform.runs(invitation, lambda v: Invitee(asked=names_invitation(v.said)))
+def invited(v: Visitor, answered: Answered, ctx: Ctx) -> Step:
+    """A colleague may have been invited, whatever else they came for."""
+    if answered is Answered.accepted:
+        return go(manage, Visitor())
+    if answered is Answered.none and not names_invitation(v.said):
+        return _on(v, ctx)
+    return platform.end(result=True)
+
+
+def _on(v: Visitor, ctx: Ctx) -> Step:
+    if v.known.joins:
         return go(review, v)
-    if known.firms:
-        return go(home, v)
+    if v.known.firms:
+        return go(manage, v)
     if "person" in v.topics:
         return go(call_person, v)
     if set(v.topics) - CHAT:
@@ -86,11 +112,6 @@ def _register(v: Visitor, ctx: Ctx) -> Step:
     if not ctx.firm.settings.get("legal_url"):
         return go(call_person, v, "not_open")
     return go(register, v)
-
-
-@arrive.failed
-def not_found(v: Visitor, _failed: Failed) -> Step:
-    return go(down, v)
 
 
 @platform.asks
@@ -143,7 +164,7 @@ def review(v: Visitor, answer: Literal["admit", "refuse", "later"]) -> Step:
         case "refuse":
             return go(decide, replace(v, admit=False))
         case "later":
-            return go(home, v)
+            return go(manage, v)
 
 
 def _decision(v: Visitor) -> DecideJoin:
@@ -155,12 +176,12 @@ def _decision(v: Visitor) -> DecideJoin:
 def decide(v: Visitor, done: bool) -> Step:
     after = replace(v, known=replace(v.known, joins=v.known.joins[1:]))
     if not done:
-        return go(review, after, "too_late") if after.join else go(home, after, "too_late")
+        return go(review, after, "too_late") if after.join else go(manage, after, "too_late")
     if not v.admit:
-        return go(review, after, "refused") if after.join else go(home, after, "refused")
+        return go(review, after, "refused") if after.join else go(manage, after, "refused")
     if after.join:
         return go(review, after, say("admitted", join=v.join))
-    return go(home, after, say("admitted", join=v.join))
+    return go(manage, after, say("admitted", join=v.join))
 
 
 @decide.failed
@@ -171,17 +192,16 @@ def not_decided(v: Visitor, _failed: Failed) -> Step:
 # ---------------------------------------------------------------- at home
 
 
-@platform.asks(rests=True)
-def home(v: Visitor, answer: Literal["register", "panel", "human"] | Wish, ctx: Ctx) -> Step:
-    match answer:
-        case "register":
-            return _register(v, ctx)
-        case "panel":
-            return go(entering, v)
-        case "human":
-            return go(call_person, v)
-        case Wish(text=text, topics=topics):
-            return go(arrive, Visitor(said=text, topics=tuple(sorted(topics))))
+@platform.runs(owner, lambda v: Owner(firms=v.known.firms, task=v.task or task_in(v.said)))
+def manage(v: Visitor, went: Went, ctx: Ctx) -> Step:
+    """Their firm, and what they may change of it."""
+    match went:
+        case Went.left:
+            return platform.end(result=True)
+        case Went.another:
+            return _register(Visitor(), ctx)
+        case Went.person:
+            return go(call_person, Visitor())
 
 
 @platform.runs(customer, lambda v: Visit(met=True))
@@ -205,7 +225,7 @@ def menu(_v: Visitor) -> Step:
 
 @platform.on("status")
 def status(_v: Visitor) -> Step:
-    return go(arrive, Visitor())
+    return go(arrive, Visitor(task="status"))
 
 
 @platform.on("human")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 _DAY_MIN: Final = 24 * 60
 _LOOK_AHEAD_DAYS: Final = 8
@@ -63,13 +63,17 @@ _TOKEN = re.compile(
 )
 
 
+HoursWhy = Literal["word", "hour", "no_day", "day_twice", "no_hours", "no_end", "overlap"]
+"""What does not fit, for whoever says it in another language than this file's."""
+
+
 class HoursError(ValueError):
     """A text that is no opening hours. `part` is the piece of it that does not fit."""
 
-    def __init__(self, part: str, problem: str) -> None:
+    def __init__(self, part: str, why: HoursWhy, problem: str) -> None:
         super().__init__(f"«{part}»: {problem}")
         self.part = part
-        self.problem = problem
+        self.why = why
 
 
 class Span(NamedTuple):
@@ -188,10 +192,10 @@ class _Reader:
             spans = self._spans()
             for day in days:
                 if self.week[day] is not None:
-                    raise self._error(f"names {_SHORT[day]} twice")
+                    raise self._error("day_twice", f"names {_SHORT[day]} twice")
                 self.week[day] = spans
         if all(spans is None for spans in self.week):
-            raise HoursError(self.text.strip(), "names no day, as in lun-vie 9:00-18:00")
+            raise HoursError(self.text.strip(), "no_day", "names no day, as in lun-vie 9:00-18:00")
         return OpeningHours(tuple(spans or () for spans in self.week))
 
     def _next_part(self) -> bool:
@@ -205,7 +209,7 @@ class _Reader:
             found = _TOKEN.match(self.text, at)
             if found is None:
                 piece = re.split(r"[;,\s]", self.text[at:])[0] or self.text[at]
-                raise HoursError(piece, "is neither a day nor an hour")
+                raise HoursError(piece, "word", "is neither a day nor an hour")
             kind = found.lastgroup or ""
             if kind != "gap":
                 tokens.append(_Token(kind, found[0].strip(), at))
@@ -220,10 +224,10 @@ class _Reader:
         self.place += 1
         return self.tokens[self.place - 1]
 
-    def _error(self, problem: str) -> HoursError:
+    def _error(self, why: HoursWhy, problem: str) -> HoursError:
         end = self.tokens[self.place].at if self.place < len(self.tokens) else len(self.text)
         part = self.text[self.begun : end].strip(" ;,.")
-        return HoursError(part or self.text[self.begun :].strip(), problem)
+        return HoursError(part or self.text[self.begun :].strip(), why, problem)
 
     def _days(self) -> tuple[int, ...]:
         if self._peek() == "all":
@@ -239,7 +243,7 @@ class _Reader:
                 self._take()
         if not days:
             self._take()
-            raise self._error("has no day before it, as in lun-vie 9:00-18:00")
+            raise self._error("no_day", "has no day before it, as in lun-vie 9:00-18:00")
         return tuple(days)
 
     def _range(self, first: int) -> tuple[int, ...]:
@@ -262,16 +266,16 @@ class _Reader:
             if self._peek() == "and" and self._peek(1) == "time":
                 self._take()
         if not spans:
-            raise self._error("says neither hours nor «cerrado»")
+            raise self._error("no_hours", "says neither hours nor «cerrado»")
         spans.sort()
         if any(one.end > other.start for one, other in pairwise(spans)):
-            raise self._error("has hours that overlap")
+            raise self._error("overlap", "has hours that overlap")
         return tuple(spans)
 
     def _span(self) -> Span:
         start = self._minutes(self._take())
         if self._peek() != "to" or self._peek(1) != "time":
-            raise self._error("lacks the hour it closes at")
+            raise self._error("no_end", "lacks the hour it closes at")
         self._take()
         end = self._minutes(self._take())
         if end <= start:
@@ -287,10 +291,10 @@ class _Reader:
         hour, minute = int(found["hour"]), int(found["minute"] or 0)
         if found["half"]:
             if not 1 <= hour <= 12:
-                raise self._error(f"{token.text} is no hour")
+                raise self._error("hour", f"{token.text} is no hour")
             hour = hour % 12 + (12 if found["half"] == "p" else 0)
         if hour > 24 or minute > 59 or (hour == 24 and minute):
-            raise self._error(f"{token.text} is no hour")
+            raise self._error("hour", f"{token.text} is no hour")
         return hour * 60 + minute
 
 

@@ -26,10 +26,12 @@ from flows.intents import (
     AppointmentReminder,
     Csat,
     DocumentReminder,
+    FirmIntent,
     InvoiceReady,
     OnboardingResume,
     OrderUpdate,
     PriceList,
+    TeamInvitation,
     put_into_words,
     texts_missing,
     unsayable,
@@ -68,6 +70,7 @@ EVERY: tuple[AnyIntent, ...] = (
     AccessRequested(name="Ana", business="Pan & Sol", phone_end="4567", day=date(2026, 11, 27)),
     AccessDecided(name="Ana", business="Pan & Sol", decision="admitted", day=date(2026, 11, 27)),
     PriceList(name="Ana", week_of=date(2026, 11, 30), document=PDF),
+    TeamInvitation(business="Pan & Sol", until=date(2026, 12, 5)),
 )
 
 
@@ -77,6 +80,13 @@ def body(intent: AnyIntent, locale: str = "es_CL") -> str:
         return free.caption
     assert isinstance(free, Text)
     return free.body
+
+
+def test_a_firms_own_system_invites_nobody_in_the_platforms_name() -> None:
+    told = msgspec.json.encode(TeamInvitation(business="Sol", until=date(2026, 12, 5)))
+
+    with pytest.raises(msgspec.ValidationError, match="team_invitation"):
+        msgspec.json.decode(told, type=FirmIntent)
 
 
 def test_every_intent_has_an_example_here() -> None:
@@ -123,6 +133,11 @@ def test_every_intent_has_an_example_here() -> None:
             EVERY[8],
             "Hola Ana, esta es la lista de precios de Panadería Sol para la semana del 30 de noviembre. "
             "Puedes encargar por este chat.",
+        ),
+        (
+            EVERY[9],
+            "Hola, en Pan & Sol te invitaron a ser parte de su equipo en Panadería Sol. La invitación vence el 5 de "
+            "diciembre y sirve solo desde este número. Para verla, responde «ver invitación».",
         ),
     ],
 )

@@ -36,3 +36,5 @@ GRANT EXECUTE ON FUNCTION smarterbot.identity_outbox_waiting(integer),
 GRANT SELECT, INSERT, UPDATE ON smarterbot.signups, smarterbot.firm_parts, smarterbot.join_requests TO :app;
 GRANT SELECT, INSERT ON smarterbot.agreements TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.tenant_of_rut(text) TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.invitations TO :app;
+GRANT EXECUTE ON FUNCTION smarterbot.invitations_for(bytea, timestamptz), smarterbot.expire_invitations(timestamptz) TO :app;

@@ -66,6 +66,7 @@ def test_the_product_brings_what_its_work_needs() -> None:
         "documento_recordado",  # a document that may be unpaid
         "encuesta_atencion",  # how it was
         "factura_lista",  # an invoice
+        "invitacion_equipo",  # into a firm's team
         "lista_precios",  # an offer
         "pedido_actualizado",  # an order
         "recordatorio_hora",  # an appointment

@@ -1,0 +1,1 @@
+"""Conversations with a firm's own people, on the platform's number."""
