@@ -14,11 +14,13 @@ from bot.lanes import Wire
 from bot.people.channels import SealedChannel, list_channels, open_form_key
 from bot.people.directory import publish_directory
 from bot.people.form_keys import settle_form_key
+from bot.people.tenants import change_settings
 from bot.store.database import Database
 from bot.store.secrets import SecretBox
 from flows.catalogue import LOCALES
 from flows.dialog.advance import Book
-from flows.onboarding.firm import FORM, firm
+from flows.onboarding.platform import platform
+from flows.onboarding.signup import FORM
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.form_api import FormApi, name_at_meta
 from handlers.whatsapp.form_cipher import FormKeys
@@ -28,18 +30,34 @@ from tests.flows.product import product_texts
 from tests.whole.conftest import Whole, whole_server
 from tests.whole.people import until
 
-ASKED: Final = "Para registrar tu empresa"
-IN_CHAT: Final = "Lo vemos por aquí, de a un dato. ¿Cómo se llama tu empresa?"
-FIRM: Final = {"name": "Panadería Sol", "rut": "76.543.210-3", "line": "food"}
-OWNER: Final = {"owner": "Ana Rojas", "email": "ana@sol.example", "agree": True}
+ASKED: Final = "¡Hola! Soy el asistente automático de *Panadería Sol*. Con este formulario"
+IN_CHAT: Final = "¡Hola! Soy el asistente automático de *Panadería Sol*. Son 4 datos"
+TYPED: Final = "Vamos por chat. Son 4 datos"
+DONE: Final = "¡Listo! *Peluquería Luna* ya tiene cuenta"
+FIRM: Final = {
+    "name": "Peluquería Luna", "rut": "76.123.456-0", "line": "beauty", "comuna": "vila alemana",
+}  # fmt: skip
+START: Final = {"first": "horas", "email": "ana@luna.example", "terms": True, "data": True}
 HOUR_MS: Final = 3_600_000
 
 
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
-    book = Book([firm], product_texts())
+    book = Book([platform], product_texts())
     async with whole_server(stores, tmp_path, free_port, book=book) as whole:
+        await has_contracts(whole)
         yield whole
+
+
+async def has_contracts(whole: Whole) -> None:
+    """The platform's firm says where its contracts can be read."""
+    wire = await Wire.open(whole.stores.redis_url)
+    async with Database.open(whole.stores.postgres.app) as database:
+        tenant = (await channel_of(database)).channel.tenant
+        await change_settings(database, tenant, {"legal_url": "https://smarteros.example/legal"})
+        await publish_directory(database, wire, SecretBox(whole.settings.keys))
+        await whole.server.directory.check()
+    await wire.close()
 
 
 @asynccontextmanager
@@ -155,19 +173,19 @@ async def test_a_firm_registers_in_the_form(whole: Whole) -> None:
 
     opened = await phone.opens(await hears(whole, ASKED))
     assert opened["screen"]["id"] == "FIRM"
-    again = await phone.submits(**{**FIRM, "rut": "76.543.210-4"})
+    again = await phone.submits(**{**FIRM, "rut": "76.123.456-1"})
     assert (again["screen"]["id"], errors(again)) == (
         "FIRM", {"rut": "No calza el dígito verificador"},
     )  # fmt: skip
     typed = {part["name"]: part["value"] for part in again["screen"]["components"] if part["name"]}
-    assert typed == {**FIRM, "rut": "76.543.210-4"}
-    assert (await phone.submits(**FIRM))["screen"]["id"] == "OWNER"
+    assert typed == {**FIRM, "rut": "76.123.456-1"}
+    assert (await phone.submits(**FIRM))["screen"]["id"] == "START"
     assert (await phone.goes_back())["screen"]["id"] == "FIRM"
     await phone.submits(**FIRM)
-    closed = await phone.submits(**OWNER)
+    closed = await phone.submits(**START)
 
     assert (closed["screen"], closed["error"], closed["status"]) == (None, "", 200)
-    await hears(whole, "Listo, ya tengo los datos de *Panadería Sol*.", n=2)
+    await hears(whole, DONE, n=2)
 
 
 async def test_who_is_spoken_to_in_english_gets_the_english_form(whole: Whole) -> None:
@@ -178,14 +196,16 @@ async def test_who_is_spoken_to_in_english_gets_the_english_form(whole: Whole) -
     await whole.people.write(1, "hi")
     phone = Phone(whole)
 
-    opened = await phone.opens(await hears(whole, "To register your business"))
-    again = await phone.submits(**{**FIRM, "rut": "76.543.210-4"})
+    opened = await phone.opens(
+        await hears(whole, "Hi! I'm the automated assistant of *Panadería Sol*. This form")
+    )
+    again = await phone.submits(**{**FIRM, "rut": "76.123.456-1"})
 
-    assert opened["screen"]["title"] == "Your business"
-    assert errors(again) == {"rut": "The check digit doesn't match"}
+    assert opened["screen"]["title"] == "Your firm"
+    assert errors(again) == {"rut": "Its check digit doesn't match"}
     await phone.submits(**FIRM)
-    await phone.submits(**OWNER)
-    await hears(whole, "Done, I have the details of *Panadería Sol*.", n=2)
+    await phone.submits(**START)
+    await hears(whole, "Done! *Peluquería Luna* has its account", n=2)
 
 
 async def test_an_answer_takes_well_under_a_second(whole: Whole) -> None:
@@ -231,7 +251,7 @@ async def test_who_writes_in_place_of_the_form_goes_on_in_the_chat(whole: Whole)
 
     await whole.people.write(1, "no se abre")
 
-    await hears(whole, IN_CHAT, n=2)
+    await hears(whole, TYPED, n=2)
 
 
 async def test_a_form_that_was_opened_a_day_ago_is_over(whole: Whole) -> None:
@@ -260,11 +280,11 @@ async def test_a_new_key_is_used_while_forms_are_open(whole: Whole) -> None:
     await gives_key(whole, rotate=True)
 
     # This phone has the old key in its cache, and is understood.
-    assert (await phone.submits(**FIRM))["screen"]["id"] == "OWNER"
+    assert (await phone.submits(**FIRM))["screen"]["id"] == "START"
     # After another one the old key is gone: the phone is told to fetch anew (421), and nobody notices.
     await gives_key(whole, rotate=True)
-    assert (await phone.submits(**OWNER))["status"] == 200
-    await hears(whole, "Listo", n=2)
+    assert (await phone.submits(**START))["status"] == 200
+    await hears(whole, DONE, n=2)
 
 
 async def test_the_private_key_is_sealed_where_it_lies(whole: Whole) -> None:
@@ -282,11 +302,11 @@ async def test_an_answer_that_a_client_made_up_is_not_taken(whole: Whole) -> Non
     await gives_key(whole)
     await whole.people.write(1, "hola")
     message = await hears(whole, ASKED)
-    values = {**FIRM, **OWNER}
+    values = {**FIRM, **START}
     sent = {
         "name": "flow",
         "body": "Sent",
-        "response_json": json.dumps({**values, "flow_token": "1:firm.fill_in:form"}),
+        "response_json": json.dumps({**values, "flow_token": "1:signup.fill_in:form"}),
     }
     [person] = whole.emulator.world.people.values()
     update = {
@@ -312,7 +332,7 @@ async def test_what_somebody_else_was_sent_cannot_be_sent_in(whole: Whole) -> No
 
     await until(both, within_s=10, what="both forms")
     other = whole.emulator.world.people[whole.people.id_of(2)]  # type: ignore[index]  # they wrote
-    answer = {**FIRM, **OWNER, "flow_token": mine.token}  # type: ignore[union-attr]  # it is a form
+    answer = {**FIRM, **START, "flow_token": mine.token}  # type: ignore[union-attr]  # it is a form
     update = {
         "from": other.wa_id, "id": "wamid.STOLEN", "timestamp": str(whole.server.clock.now_ms() // 1000),
         "type": "interactive",
