@@ -36,6 +36,7 @@ from bot.engine.journal import Journal
 from bot.engine.limits import Limits
 from bot.engine.proposals import Proposals
 from bot.engine.recall import Recaller
+from bot.engine.roots import root_of
 from bot.engine.rota import Rota
 from bot.engine.runner import Carrier, Runner
 from bot.engine.service import Service
@@ -324,6 +325,7 @@ async def running(
                 clock=clock,
                 metrics=metrics,
                 firm_of=directory.firm,
+                root_of=lambda channel: root_of(book, directory.channel(channel)),
                 knock_every_ms=settings.knock_days * DAY_MS,
                 room=lambda: min(runner.room(handler.kind) for handler in of_turns),
             )

@@ -48,6 +48,8 @@ class Channel(Struct, frozen=True, omit_defaults=True):
     portfolio_id: str = ""
     platform: bool = False
     """SmarterOS's own number: login codes and onboarding go through it."""
+    demo: bool = False
+    """SmarterOS's number on which any firm's bot can be tried out."""
     throughput: int = THROUGHPUT
     """Messages a second that Meta lets this number send."""
 

@@ -26,6 +26,7 @@ from bot.engine.hearing import (
     wordless,
 )
 from bot.engine.knock import DECLINED, KNOCK, LET_IN, knock
+from bot.engine.roots import customers
 from bot.people.addresses import conversation_of
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
@@ -37,7 +38,7 @@ from flows.dialog.events import FileLost, Heard, Unshown, Wake
 from flows.dialog.question import read_tap
 from flows.intents import put_into_words
 from flows.login import ENTRY
-from flows.values.ids import ConversationId, ItemId, TenantId, Wamid
+from flows.values.ids import ChannelId, ConversationId, ItemId, TenantId, Wamid
 from flows.values.secrets import mask_secrets
 from flows.window import (
     OPENING,
@@ -135,6 +136,7 @@ def decide(
     events: Sequence[Event],
     now_ms: int,
     *,
+    root_of: Callable[[ChannelId], str] = customers,
     knock_every_ms: int = KNOCK_EVERY_MS,
 ) -> Decision:
     """Run the flow over the waiting events.
@@ -142,7 +144,7 @@ def decide(
     Messages written within the pause that the waiting state asks for are one turn; anything else is a turn
     each. `consumed` may be smaller than the number of events, when the person may still be typing.
 
-    `knock_every_ms`: how often a person may be asked to tap so that what waits for them can be said; 0 = never.
+    `root_of`: the root flow of a channel's conversations, by name. `knock_every_ms`: how often a person may be asked to tap so that what waits for them can be said; 0 = never.
 
     Raises:
         UnknownConversationError: nobody to attribute the event to.
@@ -151,13 +153,19 @@ def decide(
     if rest is None:
         if first is None or isinstance(first, Answered | Refused | FileLost):
             raise UnknownConversationError("no state and no message that opens one")
+        root = root_of(first.channel)
         rest = Conversation(
-            tenant=first.tenant, channel=first.channel, contact=first.contact, session=book.fresh()
+            tenant=first.tenant,
+            channel=first.channel,
+            contact=first.contact,
+            session=book.fresh(root),
         )
+    else:
+        root = root_of(rest.channel)
     firm = firm_of(rest.tenant)
     if firm is None:
         raise UnknownConversationError("the firm is not in the directory")
-    return _Run(book, firm, id, rest, now_ms, knock_every_ms).through(events)
+    return _Run(book, root, firm, id, rest, now_ms, knock_every_ms).through(events)
 
 
 def without_secrets(heard: Heard) -> Heard:
@@ -180,6 +188,7 @@ def without_keys(said: Said) -> Said:
 @dataclass(slots=True)
 class _Run:
     book: Book
+    root: str
     firm: Firm
     id: ConversationId
     now: Conversation
@@ -439,7 +448,7 @@ class _Run:
         self.now = replace(
             self.now,
             # The visits go on being counted: what an old one still asks for must not answer a new one.
-            session=replace(self.book.fresh(), seq=self.now.session.seq),
+            session=replace(self.book.fresh(self.root), seq=self.now.session.seq),
             proofs_from=max(self.now.proofs_from, at_ms // 1000),
             left=self.now.left or leaves,
             parked=() if leaves else self.now.parked,
@@ -893,7 +902,7 @@ class _Run:
             locale=locale,
             proofs_from=self._at(self.now.proofs_from * 1000) if self.now.proofs_from else None,
         )
-        turn = self.book.advance(self.now.session, events, ctx)
+        turn = self.book.advance(self.now.session, events, ctx, root=self.root)
         number = self.now.turn + 1
         self.now = replace(self.now, session=turn.session, turn=number)
         said: list[Said] = []

@@ -12,13 +12,14 @@ from bot.clock import Clock
 from bot.engine.conversation import Conversation
 from bot.engine.conversation import decode as decode_conversation
 from bot.engine.conversation import encode as encode_conversation
+from bot.engine.roots import customers
 from bot.engine.runner import After
 from bot.engine.turn import KNOCK_EVERY_MS, Decision, decide, without_secrets
 from bot.lanes import Lanes, Push, Taken
 from bot.metrics import Metrics
 from flows.dialog.advance import Book
 from flows.dialog.ctx import Firm
-from flows.values.ids import ItemId, TenantId
+from flows.values.ids import ChannelId, ItemId, TenantId
 from handlers.events import Arrived, Event, Proposed
 from handlers.journal import RefusedRecord, TurnRecord
 
@@ -44,12 +45,13 @@ class Worker:
         clock: Clock,
         metrics: Metrics,
         room: Callable[[], int],
+        root_of: Callable[[ChannelId], str] = customers,
         knock_every_ms: int = KNOCK_EVERY_MS,
     ) -> None:
         """
         Args:
             room: how many more action lanes this process would carry; pushed lanes are leased only then.
-            knock_every_ms: see `bot.engine.turn.decide`.
+            root_of, knock_every_ms: see `bot.engine.turn.decide`.
         """
         self._lanes = lanes
         self._book = book
@@ -57,6 +59,7 @@ class Worker:
         self._clock = clock
         self._metrics = metrics
         self._room = room
+        self._root_of = root_of
         self._knock_every_ms = knock_every_ms
 
     async def carry(self, taken: Taken) -> After:
@@ -80,6 +83,7 @@ class Worker:
                 rest,
                 events,
                 started,
+                root_of=self._root_of,
                 knock_every_ms=self._knock_every_ms,
             )
         except Exception as error:

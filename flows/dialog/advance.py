@@ -274,6 +274,9 @@ class _Turn:
         self.spoke_for: tuple[After, Any] | None = None
         self.hops = 0
         self.speak_in(session.locale)
+        if self.stack and self.stack[0].flow != root.name:
+            # The number has another root flow since: what was asked here cannot be gone on with.
+            self.rest()
 
     # ------------------------------------------------ the one entry
 
