@@ -53,7 +53,7 @@ def test_a_value_is_stored_in_one_form(key: str, typed: str, stored: str) -> Non
         pytest.param("menu", "prices, book, prices", "names prices twice", id="an option twice"),
         pytest.param("menu", "human", "names 0 options beside human, 1 to 7 are expected", id="only a person"),
         pytest.param("menu", ", ".join(OPTIONS[:8]), "names 8 options beside human", id="more than a list holds"),
-        pytest.param("hour", "lun-vie 9-18", "there are address, delivery, email", id="no such key"),
+        pytest.param("hour", "lun-vie 9-18", "there are address, delivery, demo", id="no such key"),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_says_the_mend(key: str, typed: str, mend: str) -> None:
