@@ -58,6 +58,7 @@ from bot.media.library import Library
 from bot.media.links import Links
 from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
+from bot.onboarding.demo import Demos
 from bot.people.addresses import Addresses
 from bot.people.care import PostgresCareBook
 from bot.people.directory import Directory
@@ -274,6 +275,7 @@ async def running(
                 clock=clock,
                 metrics=metrics,
             ),
+            Demos(directory, limits, texts=book.texts, chat_url=settings.chat_url, metrics=metrics),
             moves,
             Recaller(database, clock),
         ]

@@ -1,0 +1,1 @@
+"""How a firm comes to its own bot."""
