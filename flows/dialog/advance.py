@@ -1193,8 +1193,10 @@ class _Turn:
     def leave(self, team: str) -> None:
         self.effects.append(HandOff(team))
         self.send_words()
+        # Of whoever spoke: where nobody was promised the bot goes on.
+        desk = self.ctx.firm.desk
         self.rest()
-        if self.ctx.firm.desk:
+        if desk:
             self.status = "human"
 
 
