@@ -88,7 +88,8 @@ class House:
         assert isinstance(outcome, Done)
         assert isinstance(outcome.event, Answered)
         assert outcome.event.result.failed is None
-        return decode(outcome.event.result.value, FindDemo.gives())
+        found: Demo | None = decode(outcome.event.result.value, FindDemo.gives())
+        return found
 
 
 @pytest.fixture

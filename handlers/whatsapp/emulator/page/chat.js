@@ -22,6 +22,7 @@ const text = byId("text");
 let drawn = new Map(); // wamid -> bubble
 let toastTimer = 0;
 let started = false;
+const asked = new URLSearchParams(location.search); // of the address that we came by; the page keeps its own
 
 // ------------------------------------------------------------------ telling
 
@@ -349,7 +350,6 @@ on("time", drawTime);
 
 /** Open the chat that a link into WhatsApp names, with its words ready to be sent. */
 async function followLink() {
-  const asked = new URLSearchParams(location.search);
   const number = state.numbers.find((each) => each.display_phone.replace(/\D/g, "") === asked.get("phone"));
   if (!number) return;
   history.replaceState(null, "", location.pathname); // once is enough
