@@ -61,6 +61,7 @@ from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.onboarding.assembly import NO_SYSTEMS, Onboarding
 from bot.onboarding.assembly import Links as FirmLinks
+from bot.onboarding.demo import DemoCodes, Demos, demo_link
 from bot.onboarding.owner import OwnerCalls
 from bot.onboarding.setup import SystemSetUp
 from bot.people.addresses import Addresses
@@ -79,6 +80,7 @@ from bot.web.server import BODY_MAX, Health, metrics_route, serving
 from flows.calls.signup import Part
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
+from flows.values.ids import TenantId
 from handlers.chatwoot.client import ChatwootClient
 from handlers.chatwoot.serve import Chatwoot
 from handlers.desk.serve import Desk
@@ -271,9 +273,20 @@ async def running(
             jitter=random.random,
         )
         errands = Errands(lanes, bell, pepper=directory.pepper)
+        codes_of_demos = DemoCodes(directory.pepper)
+
+        def link_to_demo_of(tenant: TenantId) -> str:
+            firm, number = directory.firm(tenant), directory.demo()
+            if firm is None or number is None:
+                return ""
+            return demo_link(
+                firm, number, codes=codes_of_demos, texts=book.texts, chat_url=settings.chat_url
+            )
+
+        firm_links = FirmLinks(demo=link_to_demo_of, has_demos=lambda: directory.demo() is not None)
         onboarding = Onboarding.assemble(
             wire, database=database, directory=directory, box=box, writers=Writers(lanes, directory),
-            proposals=proposals, errands=errands, alerts=care, limits=limits, links=FirmLinks(), systems=systems,
+            proposals=proposals, errands=errands, alerts=care, limits=limits, links=firm_links, systems=systems,
             clock=clock, metrics=metrics, jitter=random.random,
         )  # fmt: skip
         owner_calls = OwnerCalls(
@@ -302,6 +315,7 @@ async def running(
             ),
             *onboarding.of_turns,
             owner_calls,
+            Demos(directory, limits, texts=book.texts, chat_url=settings.chat_url, metrics=metrics),
             moves,
             Recaller(database, clock),
         ]

@@ -1,4 +1,4 @@
-"""Development: a demo firm, its number, and the emulator that plays Meta and the phones.
+"""Development: a demo firm and SmarterOS, their numbers, and the emulator that plays Meta and the phones.
 
 python -m bot.demo THROUGHPUT     the demo firm's server alone, settings from the environment, for `smarterbot loadtest`
 """
@@ -6,6 +6,7 @@ python -m bot.demo THROUGHPUT     the demo firm's server alone, settings from th
 import asyncio
 import secrets
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import uuid4
@@ -16,9 +17,10 @@ from aiohttp import web
 from bot.clock import Clock
 from bot.embedded.stores import Stores
 from bot.lanes import Wire
-from bot.people.channels import add_channel, list_channels
+from bot.onboarding.demo import link_to_demo
+from bot.people.channels import Mark, add_channel, list_channels, mark_channel, mark_of
 from bot.people.directory import publish_directory
-from bot.people.tenants import add_tenant
+from bot.people.tenants import add_tenant, get_tenant
 from bot.settings import Settings, from_environment
 from bot.store.database import Database
 from bot.store.keys import embedded_keys
@@ -44,6 +46,26 @@ NUMBER: Final = Number(
     token=TOKEN,
     portfolio_id="300000000000001",
 )
+HOME: Final = "SmarterOS"
+HOME_RUT: Final = Rut("776543217")
+PLATFORM_NUMBER: Final = Number(
+    id=NumberId("100000000000002"),
+    waba_id="200000000000002",
+    display_phone="+56 2 2345 6700",
+    name=HOME,
+    token=TOKEN,
+    portfolio_id="300000000000002",
+)
+DEMO_NUMBER: Final = Number(
+    id=NumberId("100000000000003"),
+    waba_id="200000000000002",
+    display_phone="+56 2 2345 6701",
+    name=f"{HOME}: demos",
+    token=TOKEN,
+    portfolio_id="300000000000002",
+)
+CHATS: Final = "/wa.me"
+"""Where the emulator's page opens a chat, as https://wa.me does on a phone."""
 SETTINGS: Final = {
     "hours": "lun-sáb 8:00-20:00; dom 8:00-14:00",
     "address": "Av. Los Aromos 123, Villa Alemana",
@@ -65,34 +87,81 @@ def demo_settings(settings: Settings) -> Settings:
         app_secret=settings.app_secret or secrets.token_hex(16),
         verify_token=settings.verify_token or secrets.token_hex(16),
         graph_url=f"http://{settings.host}:{settings.port}",
+        chat_url=f"http://{settings.host}:{settings.port}{CHATS}",
     )
 
 
 async def prepare_demo(settings: Settings, stores: Stores, *, number: Number = NUMBER) -> None:
-    """Make the demo firm and its number, unless they are there."""
+    """Make the demo firm, unless it is there, with one number that is the platform's, too."""
+    await _prepare(settings, stores, [(_bakery(), RUT, [(number, Mark.PLATFORM)])])
+
+
+async def prepare_town(settings: Settings, stores: Stores) -> str:
+    """Make the demo firm with its number, and SmarterOS with its own and the demo number, unless they are there.
+
+    Answers the address of the demo firm's demo.
+    """
+    home = Firm(id=TenantId(str(uuid4())), name=HOME, settings={"web": "https://smarteros.example"})
+    marked = [(PLATFORM_NUMBER, Mark.PLATFORM), (DEMO_NUMBER, Mark.DEMO)]
+    await _prepare(
+        settings,
+        stores,
+        [(_bakery(), RUT, [(NUMBER, Mark.FIRM)]), (home, HOME_RUT, marked)],
+    )
+    async with Database.open(stores.postgres.app) as database:
+        channels = {
+            each.channel.phone_number_id: each.channel for each in await list_channels(database)
+        }
+        bakery = (await get_tenant(database, channels[NUMBER.id].tenant)).firm
+        return await link_to_demo(
+            database, bakery, channels[DEMO_NUMBER.id], chat_url=settings.chat_url
+        )
+
+
+def _bakery() -> Firm:
+    checked = {key: check_setting(key, value) for key, value in SETTINGS.items()}
+    return Firm(id=TenantId(str(uuid4())), name=NAME, settings=checked)
+
+
+async def _prepare(
+    settings: Settings,
+    stores: Stores,
+    firms: Sequence[tuple[Firm, Rut, Sequence[tuple[Number, Mark]]]],
+) -> None:
     box = SecretBox(settings.keys or embedded_keys(settings.data))
     async with Database.open(stores.postgres.app) as database:
-        numbers = {sealed.channel.phone_number_id for sealed in await list_channels(database)}
-        if number.id not in numbers:
-            checked = {key: check_setting(key, value) for key, value in SETTINGS.items()}
-            firm = Firm(id=TenantId(str(uuid4())), name=NAME, settings=checked)
-            await add_tenant(database, firm, rut=RUT)
-            channel = Channel(
-                id=ChannelId(str(uuid4())),
-                tenant=firm.id,
-                phone_number_id=number.id,
-                waba_id=number.waba_id,
-                display_phone=number.display_phone,
-                portfolio_id=number.portfolio_id,
-                throughput=number.per_s,
-                platform=True,
-            )
-            await add_channel(database, box, channel, token=number.token)
+        there = {
+            each.channel.phone_number_id: each.channel for each in await list_channels(database)
+        }
+        for firm, rut, numbers in firms:
+            if numbers[0][0].id not in there:
+                await add_tenant(database, firm, rut=rut)
+            for number, mark in numbers:
+                if (known := there.get(number.id)) is None:
+                    channel = _channel(number, firm.id, mark)
+                    await add_channel(database, box, channel, token=number.token)
+                elif mark_of(known) is not mark:
+                    # Of a folder that an older version has left.
+                    await mark_channel(database, known.id, mark, tenant=known.tenant)
         wire = await Wire.open(stores.redis_url, name="smarterbot:demo")
         try:
             await publish_directory(database, wire, box)
         finally:
             await wire.close()
+
+
+def _channel(number: Number, tenant: TenantId, mark: Mark) -> Channel:
+    return Channel(
+        id=ChannelId(str(uuid4())),
+        tenant=tenant,
+        phone_number_id=number.id,
+        waba_id=number.waba_id,
+        display_phone=number.display_phone,
+        portfolio_id=number.portfolio_id,
+        throughput=number.per_s,
+        platform=mark is Mark.PLATFORM,
+        demo=mark is Mark.DEMO,
+    )
 
 
 def mount_emulator(settings: Settings, app: web.Application, clock: Clock) -> None:
@@ -104,7 +173,7 @@ def mount_emulator(settings: Settings, app: web.Application, clock: Clock) -> No
     emulator = Emulator(
         callback_url=f"http://{settings.host}:{settings.port}{PATH}",
         app_secret=settings.app_secret,
-        numbers=[NUMBER],
+        numbers=[NUMBER, PLATFORM_NUMBER, DEMO_NUMBER],
         templates=read_templates(SAMPLES),
         clock=clock,
         on_shift=shift,

@@ -57,6 +57,7 @@ class Settings:
     verify_token: str
     graph_url: str
     graph_version: str
+    chat_url: str
     knock_days: int
     shards: int
     replicas_wait: int
@@ -251,6 +252,10 @@ VARIABLES: Final = (
         _web_url, "graph_url",
     ),
     Variable("WHATSAPP_GRAPH_VERSION", "v26.0", "Version of the Graph API", _version, "graph_version"),
+    Variable(
+        "WHATSAPP_CHAT_URL", "https://wa.me", "Where links that open a chat lead; the emulator's page in development",
+        _web_url, "chat_url",
+    ),
     Variable(
         "WHATSAPP_KNOCK_DAYS",
         "7",

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flows.customer.customer import customer
+from flows.demo import demo
 from flows.dialog.advance import Book
 from flows.dialog.flow import Flow
 from flows.dialog.texts import TextError, Texts
@@ -15,7 +16,7 @@ LOCALES: Final = Path(__file__).parent.parent / "locales"
 
 def product_flows() -> tuple[Flow[Any, Any], ...]:
     """The root flows, the default one first. Those they run are found from here."""
-    return (customer, platform)
+    return (customer, platform, demo)
 
 
 def product_book() -> Book:

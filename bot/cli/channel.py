@@ -12,10 +12,13 @@ from bot.cli.session import Session, in_session
 from bot.clock import Clock
 from bot.identity.keys import reseal_keys
 from bot.people.channels import (
+    Mark,
     SealedChannel,
     add_channel,
     find_channel,
     list_channels,
+    mark_channel,
+    mark_of,
     reseal_secrets,
     set_throughput,
     set_token,
@@ -32,12 +35,10 @@ from handlers.ports import THROUGHPUT, THROUGHPUT_MAX, Channel
 app = typer.Typer(help="WhatsApp numbers of the firms.", no_args_is_help=True)
 
 ChannelArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")]
-Throughput = Annotated[
-    int,
-    typer.Option(
-        help=f"Messages a second that Meta lets the number send: {THROUGHPUT}, up to {THROUGHPUT_MAX:,} after an upgrade."
-    ),
-]
+THROUGHPUT_OPTION = typer.Option(
+    help=f"Messages a second that Meta lets the number send: {THROUGHPUT}, up to {THROUGHPUT_MAX:,} after an upgrade."
+)
+Throughput = Annotated[int, THROUGHPUT_OPTION]
 
 
 @app.command("add")
@@ -53,6 +54,12 @@ def add(
     platform: Annotated[
         bool, typer.Option("--platform", help="The platform's own number: login and onboarding.")
     ] = False,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help="The number on which any firm's bot is tried out; not the platform's."
+        ),
+    ] = False,
     throughput: Throughput = THROUGHPUT,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -66,6 +73,7 @@ def add(
         display_phone=display_phone.strip(),
         portfolio_id=portfolio_id,
         platform=platform,
+        demo=demo,
         throughput=throughput,
     )
     _check(channel)
@@ -109,12 +117,13 @@ def list_all(*, as_json: AsJson = False) -> None:
         )
         return
     print_table(
-        ["id", "tenant", "number", "phone_number_id", "per second", "token", "form key"],
+        ["id", "tenant", "number", "for", "phone_number_id", "per second", "token", "form key"],
         [
             (
                 sealed.channel.id,
                 sealed.channel.tenant,
                 sealed.channel.display_phone,
+                mark_of(sealed.channel),
                 sealed.channel.phone_number_id,
                 f"{sealed.channel.throughput}",
                 "yes" if sealed.token else "no",
@@ -197,26 +206,44 @@ def form_key(
 def set_channel(
     channel: ChannelArgument,
     *,
-    throughput: Throughput,
+    throughput: Annotated[int | None, THROUGHPUT_OPTION] = None,
+    mark: Annotated[
+        Mark | None,
+        typer.Option(
+            "--for", help="Whose conversations it has: a firm's own, the platform's, or demos."
+        ),
+    ] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say how fast a number may send. Running servers go by it within seconds."""
-    _refuse(_throughput_problems(throughput))
+    """Say how fast a number may send, or what it is for. Running servers go by it within seconds."""
+    if throughput is None and mark is None:
+        raise FieldError("--throughput, --for: say what to change")
+    if throughput is not None:
+        _refuse(_throughput_problems(throughput))
 
     async def work(session: Session) -> None:
         found = (await find_channel(session.database, ChannelId(str(channel)))).channel
-        if not dry_run:
+        if dry_run:
+            return
+        if throughput is not None:
             await set_throughput(session.database, found.id, throughput, tenant=found.tenant)
-            await session.publish()
+        if mark is not None:
+            await mark_channel(session.database, found.id, mark, tenant=found.tenant)
+        await session.publish()
 
     in_session(work)
     if as_json:
-        print_json({"id": str(channel), "throughput": throughput, "dry_run": dry_run})
-    else:
+        told = {"throughput": throughput, "for": mark}
+        changed = {key: value for key, value in told.items() if value is not None}
+        print_json({"id": str(channel), **changed, "dry_run": dry_run})
+        return
+    if throughput is not None:
         print_line(
             f"the number {'can be set to' if dry_run else 'now sends'} {throughput} a second"
         )
+    if mark is not None:
+        print_line(f"the number {'can be' if dry_run else 'is now'} for: {mark}")
 
 
 @app.command("reseal")
@@ -252,6 +279,8 @@ def _check(channel: Channel) -> None:
     ]
     if not channel.display_phone:
         problems.append("--display-phone: is empty")
+    if channel.platform and channel.demo:
+        problems.append("--demo: the platform's own number cannot be the one for demos")
     _refuse([*problems, *_throughput_problems(channel.throughput)])
 
 

@@ -34,14 +34,18 @@ def worker() -> None:
 def dev() -> None:
     """Run everything with a demo firm, and an emulator that plays Meta and the phones."""
     from bot.app import run
-    from bot.demo import demo_settings, mount_emulator, prepare_demo
+    from bot.demo import demo_settings, mount_emulator, prepare_town
 
     settings = demo_settings(replace(from_environment(), log_format="console"))
 
+    demo = ""
+
     def before(stores: Stores) -> None:
-        asyncio.run(prepare_demo(settings, stores))
+        nonlocal demo
+        demo = asyncio.run(prepare_town(settings, stores))
 
     def ready(address: str) -> None:
+        print_line(f"Its bot on the demo number: {demo}")
         print_line(f"Chat with the demo firm: {address}/   (Ctrl-C stops everything)")
         sys.stdout.flush()  # whoever reads through a pipe waits for it
 

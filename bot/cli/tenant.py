@@ -28,8 +28,10 @@ from bot.cli.output import (
     print_table,
 )
 from bot.cli.session import Session, in_session
+from bot.onboarding.demo import link_to_demo
+from bot.people.channels import list_channels
 from bot.people.tenants import add_tenant, change_settings, get_tenant, list_firms
-from flows.customer.shop import SettingError, check_setting
+from flows.customer.shop import SettingError, check_setting, shown
 from flows.dialog.ctx import Firm
 from flows.marketplace.applying import ApplyError, applied_to
 from flows.values.ids import TenantId
@@ -151,6 +153,29 @@ def set_settings(
         print_json({"id": firm.id, "settings": firm.settings, "dry_run": dry_run})
     else:
         print_facts({key: value or "(unset)" for key, value in changes.items()})
+
+
+@app.command("demo")
+def demo(tenant: TenantArgument, *, as_json: AsJson = False) -> None:
+    """The link that opens a chat with a firm's bot on the demo number, before it has a number of its own."""
+
+    async def work(session: Session) -> str:
+        firm = (await get_tenant(session.database, TenantId(str(tenant)))).firm
+        numbers = [each.channel for each in await list_channels(session.database)]
+        channel = min((n for n in numbers if n.demo), key=lambda n: n.id, default=None)
+        if channel is None:
+            raise FieldError("there is no demo number: smarterbot channel add --demo …")
+        if shown(firm) is None:
+            raise FieldError(f"its bot is not shown: smarterbot tenant set {tenant} demo=yes")
+        return await link_to_demo(
+            session.database, firm, channel, chat_url=session.settings.chat_url
+        )
+
+    link = in_session(work)
+    if as_json:
+        print_json({"id": str(tenant), "link": link})
+    else:
+        print_line(link)
 
 
 @app.command("budget")

@@ -28,6 +28,7 @@ from bot.engine.hearing import (
 from bot.engine.knock import DECLINED, KNOCK, LET_IN, knock
 from bot.engine.roots import customers
 from bot.people.addresses import conversation_of
+from flows.customer.shop import shown
 from flows.dialog.advance import Book, Turn
 from flows.dialog.calls import encode as encode_args
 from flows.dialog.content import Content, Document, Form, Link, Reply, Template, Text, opens_form
@@ -165,7 +166,7 @@ def decide(
     firm = firm_of(rest.tenant)
     if firm is None:
         raise UnknownConversationError("the firm is not in the directory")
-    return _Run(book, root, firm, id, rest, now_ms, knock_every_ms).through(events)
+    return _Run(book, root, firm_of, firm, id, rest, now_ms, knock_every_ms).through(events)
 
 
 def without_secrets(heard: Heard) -> Heard:
@@ -189,6 +190,7 @@ def without_keys(said: Said) -> Said:
 class _Run:
     book: Book
     root: str
+    firm_of: Callable[[TenantId], Firm | None]
     firm: Firm
     id: ConversationId
     now: Conversation
@@ -902,7 +904,7 @@ class _Run:
             locale=locale,
             proofs_from=self._at(self.now.proofs_from * 1000) if self.now.proofs_from else None,
         )
-        turn = self.book.advance(self.now.session, events, ctx, root=self.root)
+        turn = self.book.advance(self.now.session, events, ctx, root=self.root, firms=self._shown)
         number = self.now.turn + 1
         self.now = replace(self.now, session=turn.session, turn=number)
         said: list[Said] = []
@@ -974,6 +976,10 @@ class _Run:
                 case other:
                     assert_never(other)
         return tuple(consents), handoff
+
+    def _shown(self, tenant: TenantId) -> Firm | None:
+        """Another firm as far as its bot may be shown here: what it tells its customers, and nothing of theirs."""
+        return shown(self.firm_of(tenant))
 
     # -------------------------------------------------------------- actions
 

@@ -118,6 +118,7 @@ class Identity:
             sessions=sessions,
             keys=signing,
             texts=texts,
+            chat_url=settings.chat_url,
             secure=settings.address.startswith("https://"),
             proxies=settings.trusted_proxies,
             place_header=settings.place_header,

@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Final
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -35,6 +34,7 @@ from bot.identity.sessions import Sessions
 from bot.identity.values import LinkBegun, LinkStands
 from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
+from bot.people.chat_links import chat_link
 from bot.people.directory import Directory
 from bot.store.database import Database
 from flows.dialog.texts import Texts
@@ -79,6 +79,7 @@ class LinkRoutes:
         sessions: Sessions,
         keys: SigningKeys,
         texts: Texts,
+        chat_url: str,
         secure: bool,
         proxies: int,
         place_header: str,
@@ -87,6 +88,7 @@ class LinkRoutes:
     ) -> None:
         """
         Args:
+            chat_url: where links into chats lead, https://wa.me.
             secure: whether we are reached by https: then the cookie travels by nothing else.
             proxies: of ours in front of the server.
             place_header: in which the proxy tells the city of a browser; empty if it does not.
@@ -98,6 +100,7 @@ class LinkRoutes:
         self._sessions = sessions
         self._keys = keys
         self._texts = texts
+        self._chat_url = chat_url
         self._secure = secure
         self._proxies = proxies
         self._place_header = place_header
@@ -141,8 +144,7 @@ class LinkRoutes:
         begun = await self._links.begin(channel.id, about, tenant=tenant, locale=asked.locale)
         names = {"business": firm.name, "ref": begun.ref}
         message = self._texts.voice(asked.locale or firm.locale).render(PREFILL, names)
-        digits = "".join(filter(str.isdigit, channel.display_phone))
-        address = f"https://wa.me/{digits}?text={quote(message, safe='')}"
+        address = chat_link(self._chat_url, channel, message)
         self._metrics.count("login_link", "begun")
         answer = answer_json(
             LinkBegun(address, _svg(address), message, LIFE_MS // 1000), HTTPStatus.CREATED
@@ -247,7 +249,8 @@ class LinkRoutes:
     def _channel(self, tenant: TenantId | None) -> Channel | None:
         """The number to write to: the firm's own, else the platform's."""
         own = () if tenant is None else self._directory.own_channels(tenant)
-        return next(iter(own), None) or self._directory.platform()
+        # On a demo number nobody logs in.
+        return next((each for each in own if not each.demo), None) or self._directory.platform()
 
     def _place(self, headers: Mapping[str, str]) -> str:
         """The city that the proxy tells: a word from outside, shown to a person."""

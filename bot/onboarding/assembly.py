@@ -34,9 +34,9 @@ class Links:
 
     demo: Callable[[TenantId], str] = lambda _tenant: ""
     connect: Callable[[TenantId, Ugid], str] = lambda _tenant, _ugid: ""
-    demos: bool = False
+    has_demos: Callable[[], bool] = lambda: False
     """Whether there is a number for demos."""
-    connects: bool = False
+    can_connect: Callable[[], bool] = lambda: False
     """Whether firms can connect their own number."""
 
 
@@ -83,9 +83,9 @@ class Onboarding:
         def has(part: Part) -> bool:
             match part:
                 case "demo":
-                    return links.demos
+                    return links.has_demos()
                 case "number":
-                    return links.connects
+                    return links.can_connect()
                 case _:
                     return set_ups.has(part)
 

@@ -1,6 +1,7 @@
 """Channels: the WhatsApp numbers of tenants, as PostgreSQL keeps them. Their tokens are sealed."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import asyncpg
 
@@ -9,6 +10,18 @@ from bot.store.database import Database
 from bot.store.secrets import SecretBox
 from flows.values.ids import ChannelId, TenantId
 from handlers.ports import Channel
+
+
+class Mark(StrEnum):
+    """What a number is for."""
+
+    FIRM = "firm"
+    PLATFORM = "platform"
+    DEMO = "demo"
+
+
+def mark_of(channel: Channel) -> Mark:
+    return Mark.PLATFORM if channel.platform else Mark.DEMO if channel.demo else Mark.FIRM
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +47,9 @@ async def add_channel(database: Database, box: SecretBox, channel: Channel, *, t
             await connection.execute(
                 """
                 INSERT INTO smarterbot.channels (
-                  tenant_id, id, phone_number_id, waba_id, portfolio_id, display_phone, platform, throughput, token
-                ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                  tenant_id, id, phone_number_id, waba_id, portfolio_id, display_phone, platform, demo, throughput,
+                  token
+                ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
                 """,
                 channel.tenant,
                 channel.id,
@@ -44,6 +58,7 @@ async def add_channel(database: Database, box: SecretBox, channel: Channel, *, t
                 channel.portfolio_id,
                 channel.display_phone,
                 channel.platform,
+                channel.demo,
                 channel.throughput,
                 seal_token(box, channel.id, token, tenant=channel.tenant),
             )
@@ -105,6 +120,26 @@ async def set_throughput(
             tenant,
             channel,
             throughput,
+        )
+    if not done:
+        raise UnknownError("the tenant has no channel with this id")
+
+
+async def mark_channel(
+    database: Database, channel: ChannelId, mark: Mark, *, tenant: TenantId
+) -> None:
+    """Say what a number is for.
+
+    Raises:
+        UnknownError: the tenant has no such channel.
+    """
+    async with database.tenant(tenant) as connection:
+        done = await connection.fetchval(
+            "UPDATE smarterbot.channels SET platform = $3, demo = $4 WHERE tenant_id = $1 AND id = $2 RETURNING true",
+            tenant,
+            channel,
+            mark is Mark.PLATFORM,
+            mark is Mark.DEMO,
         )
     if not done:
         raise UnknownError("the tenant has no channel with this id")
@@ -185,6 +220,7 @@ def sealed_channel_of(row: asyncpg.Record) -> SealedChannel:
             display_phone=row["display_phone"],
             portfolio_id=row["portfolio_id"],
             platform=row["platform"],
+            demo=row["demo"],
             throughput=row["throughput"],
         ),
         token=row["token"],

@@ -180,6 +180,11 @@ class Directory:
         ours = [channel for channel in self._channels.values() if channel.platform]
         return min(ours, key=lambda channel: channel.id, default=None)
 
+    def demo(self) -> Channel | None:
+        """The number on which any firm's bot is tried out; None if no channel is it. Of several as `platform`."""
+        numbers = [channel for channel in self._channels.values() if channel.demo]
+        return min(numbers, key=lambda channel: channel.id, default=None)
+
     def firm(self, tenant: TenantId) -> Firm | None:
         return self._firms.get(tenant)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from flows.customer.shop import Shop
+from flows.customer.shop import Shop, shop_of
 from flows.customer.wish import Topic, Wish
 from flows.dialog.ctx import Ctx
 from flows.dialog.flow import Say, say
@@ -54,7 +54,7 @@ def answer(topic: Topic, wish: Wish, shop: Shop, ctx: Ctx) -> Say | None:
         case "robot":
             return say("automatic")
         case "who":
-            return say("keeps", shop=shop)
+            return say("keeps", shop=shop_of(ctx.keeper))
         case _:
             raise ValueError(f"{topic} is not answered by settings")
 

@@ -443,6 +443,8 @@ def offer_file(v: Visit, wish: bool | Wish, ctx: Ctx) -> Step:
 def call_person(v: Visit, opened: Handoff, ctx: Ctx) -> Step:
     if v.why == "right":
         return go(answered, replace(_calm(v), bare=True), _right(v, opened, ctx))
+    if ctx.host is not None:
+        return _only_shown(v)
     if not ctx.firm.desk:
         words = _together([say("recorded", shop=shop_of(ctx.firm)), *_notice(v, shop_of(ctx.firm))])
         return go(answered, replace(_calm(v), bare=True), words)
@@ -460,7 +462,12 @@ def being_called(v: Visit) -> Step:
 @call_person.failed
 def not_called(v: Visit, failure: Failed, ctx: Ctx) -> Step:
     """The request is recorded with the turn, whether the desk answers or not."""
-    return hand_off("desk_down", v.team)
+    return hand_off("desk_down", v.team) if ctx.host is None else _only_shown(v)
+
+
+def _only_shown(v: Visit) -> Step:
+    """On another firm's number nothing reaches the people of this one, and nobody may believe that it did."""
+    return go(answered, replace(_calm(v), bare=True), "only_shown")
 
 
 def _called(v: Visit, opened: Handoff, ctx: Ctx) -> Say:
@@ -493,9 +500,9 @@ def _is_near(day: date, ctx: Ctx) -> bool:
 @lobby.on("cancel")
 @answered.on("cancel")
 @unclear.on("cancel")
-def nothing_running(v: Visit) -> Step:
-    """In Chile *cancelar* is also to pay."""
-    return go(cancelling, _calm(v))
+def nothing_running(v: Visit, ctx: Ctx) -> Step:
+    """In Chile *cancelar* is also to pay. Where the bot is only shown, that ends."""
+    return go(cancelling, _calm(v)) if ctx.host is None else customer.end(result=True)
 
 
 @customer.asks(rests=True)

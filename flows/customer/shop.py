@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, get_args
 
@@ -98,6 +98,17 @@ def shop_of(firm: Firm) -> Shop:
     )
 
 
+def shown(firm: Firm | None) -> Firm | None:
+    """The firm as its bot is shown on a number that is not its own: what it tells its customers, and nothing else of it.
+
+    None if there is none, or its owner does not want it shown.
+    """
+    if firm is None or firm.settings.get("demo") == "no":
+        return None
+    told = {key: firm.settings[key] for key in SETTINGS.keys() - INTERNAL if key in firm.settings}
+    return replace(firm, desk=False, settings=told)
+
+
 def check_setting(key: str, value: str) -> str:
     """The value as it is to be stored; empty unsets it.
 
@@ -189,9 +200,9 @@ def _days(value: str) -> str:
 
 def _yes_no(value: str) -> str:
     match plain(value):
-        case "si" | "yes":
+        case "si" | "yes" | "on":
             return "yes"
-        case "no":
+        case "no" | "off":
             return "no"
         case _:
             raise ValueError("is neither yes nor no")
@@ -242,11 +253,19 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "greeting": Setting(
         "what the greeting says of the firm, in one line", "Aquí puedes pedir tu hora", _line
     ),
+    "demo": Setting("whether its bot may be tried out on the demo number", "no", _yes_no),
     "menu": Setting(
         "the main list, in its order; what its settings do not tell is left out", "book, hours, prices, human", _menu
     ),
 }  # fmt: skip
 """Every key that an owner can set. A new one is a row here and a field of `Shop`."""
+
+
+INTERNAL: Final = frozenset((
+    "demo", "media_days", "quiet_hours", "quiet_minutes", "read_receipts",
+    "legal_url", "terms_version", "data_processing_version", "accept_each",
+))  # fmt: skip
+"""Settings that are the server's affair, or the sign-up's, and not the conversation's with customers."""
 
 
 @lru_cache(maxsize=_FIRMS_KEPT)
@@ -260,10 +279,8 @@ def _shop(settings: tuple[tuple[str, str], ...]) -> Shop:
     hours = told.pop("hours", "")
     food = told.pop("food", "")
     menu = told.pop("menu", "")
-    for key in ("legal_url", "terms_version", "data_processing_version", "accept_each"):
-        told.pop(key, None)  # the platform's affair
-    for key in ("media_days", "quiet_hours", "quiet_minutes", "read_receipts"):
-        told.pop(key, None)  # the server's affair, not the conversation's
+    for key in INTERNAL:
+        told.pop(key, None)
     return Shop(
         hours=parse_hours(hours) if hours else None,
         is_food=food == "yes",

@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -25,7 +26,7 @@ from flows.dialog.content import (
     Template,
     Video,
 )
-from flows.dialog.ctx import Ctx
+from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked, Consented, Effect, Ended, HandOff, Stopped
 from flows.dialog.events import Event, FileLost, Heard, Result, TakenOver, Unshown, Wake
 from flows.dialog.flow import (
@@ -48,7 +49,7 @@ from flows.dialog.reading import Commanded, Missed, Tapped, Turned, Understood
 from flows.dialog.screens import Screens
 from flows.dialog.session import BACK_MAX, Frame, Session, Status, Timer
 from flows.dialog.texts import FORMAT_KEYS, TextError, Texts, Voice
-from flows.values.ids import NO_MESSAGE, Wamid
+from flows.values.ids import NO_MESSAGE, TenantId, Wamid
 from flows.values.words import bare
 
 HOPS_MAX: Final = 20
@@ -89,6 +90,13 @@ _TOLD_ONCE: Final = frozenset(("bot.unsupported",))
 _OWN: Final[frozenset[Command]] = frozenset(
     ("menu", "back", "cancel", "human", "stop", "start", "help")
 )
+
+
+Firms = Callable[[TenantId], Firm | None]
+
+
+def nobody(tenant: TenantId) -> None:
+    """No firm's bot is shown on another's number."""
 
 
 class LoopError(RuntimeError):
@@ -168,18 +176,31 @@ class Book:
         return self.texts.voice(ctx.locale).render(key, names)
 
     def advance(
-        self, session: Session, events: Sequence[Event], ctx: Ctx, *, root: str = ""
+        self,
+        session: Session,
+        events: Sequence[Event],
+        ctx: Ctx,
+        *,
+        root: str = "",
+        firms: Firms = nobody,
     ) -> Turn:
         """Run one turn. All `Heard` of `events` are one turn of the person and are read first.
 
         Results and timers of another visit are ignored, so late and repeated ones do no harm.
+
+        Args:
+            session: as the last turn left it.
+            events: what happened, in order.
+            ctx: the firm is that of the number.
+            root: the flow that its conversations begin with; the first one if none is named.
+            firms: those whose bot may be shown on a number that is not theirs, as it may be shown.
 
         Raises:
             LoopError: the flow does not come to rest.
             ContentError: a flow made a content that WhatsApp would refuse.
             msgspec.ValidationError: a result is not of the type that its call declares.
         """
-        return _Turn(self, self.root(root), session, ctx).take(events)
+        return _Turn(self, self.root(root), session, ctx, firms).take(events)
 
 
 def needed(flows: Iterable[Flow[Any, Any]]) -> Iterator[tuple[str, ...]]:
@@ -204,6 +225,11 @@ def needed(flows: Iterable[Flow[Any, Any]]) -> Iterator[tuple[str, ...]]:
 def say_keys(state: State[Any], key: str) -> tuple[str, ...]:
     """Where words of a state may stand: its own, its flow's."""
     return (f"{state.key}.{key}", f"{state.flow.name}.{key}")
+
+
+def alone_keys(state: State[Any], key: str) -> tuple[str, ...]:
+    """Where the words may stand that are said in place of others where nobody sits at a desk."""
+    return tuple(f"{each}.no_desk" for each in (*say_keys(state, key), key))
 
 
 def sorry_keys(state: State[Any], stem: str) -> tuple[str, ...]:
@@ -251,9 +277,12 @@ def _ms(span: timedelta) -> int:
 class _Turn:
     """One turn under way."""
 
-    def __init__(self, book: Book, root: Flow[Any, Any], session: Session, ctx: Ctx) -> None:
+    def __init__(
+        self, book: Book, root: Flow[Any, Any], session: Session, ctx: Ctx, firms: Firms
+    ) -> None:
         self.book = book
         self.root = root
+        self.firms = firms
         # The session, taken apart.
         self.stack = list(session.stack)
         self.seq = session.seq
@@ -263,7 +292,10 @@ class _Turn:
         self.locale = session.locale
         self.quiet_until = session.quiet_until
         # The turn.
+        self.own = ctx
         self.ctx = ctx
+        self.floor = 0
+        """How many frames lie below those in which another firm's bot speaks."""
         self.voice: Voice
         self.words: list[str] = []
         self.effects: list[Effect] = []
@@ -280,12 +312,15 @@ class _Turn:
         if self.stack and self.stack[0].flow != root.name:
             # The number has another root flow since: what was asked here cannot be gone on with.
             self.rest()
+        if len(self.stack) > 1:
+            self.find_whose()
 
     # ------------------------------------------------ the one entry
 
     def take(self, events: Sequence[Event]) -> Turn:
         heards = [event for event in events if isinstance(event, Heard)]
         if heards:
+            self.own = dataclasses.replace(self.own, heard=heards[-1].id)
             self.ctx = dataclasses.replace(self.ctx, heard=heards[-1].id)
             self.listen(heards)
         for event in events:
@@ -348,6 +383,22 @@ class _Turn:
         self.voice = self.book.texts.voice(locale)
         if locale != self.ctx.locale:
             self.ctx = dataclasses.replace(self.ctx, locale=locale)
+
+    def speak_as(self, firm: Firm | None) -> None:
+        """Whose bot speaks from here on; None: that of the number."""
+        own = self.own
+        if firm is None:
+            locale = self.locale or own.locale
+            self.ctx = own if locale == own.locale else dataclasses.replace(own, locale=locale)
+        else:
+            self.ctx = dataclasses.replace(
+                own,
+                firm=firm,
+                host=own.firm,
+                now=own.now.astimezone(ZoneInfo(firm.zone)),
+                locale=self.locale or firm.locale,
+            )
+        self.voice = self.book.texts.voice(self.ctx.locale)
 
     def names(self, data: Any, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         ctx = self.ctx
@@ -457,6 +508,53 @@ class _Turn:
     def top(self, **changes: Any) -> None:
         self.stack[-1] = msgspec.structs.replace(self.stack[-1], **changes)
 
+    def cut(self, depth: int) -> None:
+        """Leave the flows that lie this high on the stack, or higher."""
+        del self.stack[depth:]
+        if self.floor and len(self.stack) <= self.floor:
+            self.floor = 0
+            self.speak_as(None)
+
+    def find_whose(self) -> None:
+        """Take up the context of the firm whose bot speaks where the conversation stands.
+
+        If that firm is gone, the flow that showed it decides what follows; it is told when they write.
+        """
+        for depth, frame in enumerate(self.stack[:-1]):
+            state = self.state_of(frame)
+            if state is None or state.firm is None:
+                continue
+            loaded = self.load(depth)
+            firm = self.firms(state.firm(loaded[1])) if loaded else None
+            if firm is not None:
+                self.floor = depth + 1
+                self.speak_as(firm)
+                return
+            self.cut(depth + 1)
+            if loaded is None or state.oops is None:
+                self.rest()
+            else:
+                self.follow(
+                    state, loaded[1], state.oops(loaded[1], Failed("refused"), ctx=self.ctx)
+                )
+                self.words, self.content, self.ahead, self.template = [], None, (), None
+            return
+
+    @property
+    def base(self) -> Flow[Any, Any]:
+        """The flow that begins the conversation with whoever speaks."""
+        return self.book.flows[self.stack[self.floor].flow] if self.floor else self.root
+
+    def ctx_at(self, depth: int) -> Ctx:
+        """The context of a flow under way: those below the floor are the number's own."""
+        return self.own if depth < self.floor else self.ctx
+
+    def idle(self, state: State[Any]) -> timedelta:
+        """How long a question waits for its answer."""
+        if not self.floor:
+            return state.idle
+        return min(state.idle, self.book.flows[self.stack[self.floor - 1].flow].idle)
+
     def start(self, flow: Flow[Any, Any], data: Any, *, silently: bool = False) -> None:
         """Put a flow on the stack and enter its start."""
         self.stack.append(Frame(flow.name, flow.version))
@@ -500,14 +598,34 @@ class _Turn:
             case "runs":
                 assert state.sub is not None
                 assert state.begin is not None
-                self.start(state.sub, state.begin(data))
+                self.run(state, state.sub, data, state.begin(data))
+
+    def run(self, state: State[Any], sub: Flow[Any, Any], outer: Any, data: Any) -> None:
+        """Run a flow from its beginning, for the firm that the state names."""
+        if state.firm is not None:
+            firm = self.firms(state.firm(outer))
+            if firm is None:
+                if state.oops is None:
+                    self.give_up(state, outer, "trouble")
+                else:
+                    self.follow(state, outer, state.oops(outer, Failed("refused"), ctx=self.ctx))
+                return
+            self.floor = len(self.stack)
+            self.speak_as(firm)
+        self.start(sub, data, silently=sub.opening is not None)
+        if sub.opening is not None:
+            depth = len(self.stack)
+            self.follow(sub.start, data, sub.opening(data, ctx=self.ctx))
+            if len(self.stack) == depth:
+                # There is nothing before the beginning to go back to.
+                self.top(back=())
 
     def timers_of(self, state: State[Any], data: Any) -> Iterator[Timer]:
         now = self.ctx.now
         if state.kind == "calls":
             yield _timer(now + state.within, "call")
         elif state.kind != "runs":
-            yield _timer(now + state.idle, "idle")
+            yield _timer(now + self.idle(state), "idle")
         for n, after in enumerate(state.timers):
             at = after.at(data, now)
             if at is not None:
@@ -515,7 +633,7 @@ class _Turn:
 
     def rest(self) -> None:
         """Nothing is asked any more."""
-        self.stack = []
+        self.cut(0)
         self.timers = ()
         self.held = ()
         self.status = "rest"
@@ -623,7 +741,7 @@ class _Turn:
             if self.met_with_silence(said):
                 return
             opened = True
-            self.stack = []
+            self.cut(0)
             self.start(self.root, self.root.data(), silently=True)
             loaded = self.load()
             assert loaded is not None
@@ -635,30 +753,40 @@ class _Turn:
         elif not opened:
             self.hear_busy(state, data, said)
         if self.stack and self.state_of(self.stack[-1]) is state and state.kind != "calls":
-            idle = _timer(self.ctx.now + state.idle, "idle")
+            idle = _timer(self.ctx.now + self.idle(state), "idle")
             self.timers = (idle, *(timer for timer in self.timers if timer.name != "idle"))
 
     def interrupted(self, heards: Sequence[Heard]) -> bool:
-        if self.root.interrupt is None:
-            return False
-        loaded = self.load(0) if self.stack else None
-        state, data = loaded or (self.root.start, self.root.data())
+        listening = tuple(self.listening())
         for heard in heards:
             if heard.kind in ("tap", "row"):
                 continue
-            step: Step | None = self.root.interrupt(data, heard, ctx=self.ctx)
-            if step is None:
-                continue
-            if self.status == "human" or self.is_quiet:
-                self.utter(state, data, step)
-                self.carry(step)
-                if isinstance(step, Leave):
-                    self.effects.append(HandOff(step.team))
-                self.send_words()
-            else:
-                self.jump(0, state, data, step)
-            return True
+            for depth, interrupt, state, data in listening:
+                step: Step | None = interrupt(data, heard, ctx=self.ctx_at(depth))
+                if step is None:
+                    continue
+                if self.status == "human" or self.is_quiet:
+                    self.utter(state, data, step)
+                    self.carry(step)
+                    if isinstance(step, Leave):
+                        self.effects.append(HandOff(step.team))
+                    self.send_words()
+                else:
+                    self.jump(depth, state, data, step)
+                return True
         return False
+
+    def listening(self) -> Iterator[tuple[int, Bound, State[Any], Any]]:
+        """The flows under way that hear a message before it is read, each with its state and data."""
+        if self.root.interrupt is not None:
+            loaded = self.load(0) if self.stack else None
+            yield 0, self.root.interrupt, *(loaded or (self.root.start, self.root.data()))
+        for depth in range(1, len(self.stack)):
+            flow = self.book.flows.get(self.stack[depth].flow)
+            if flow is not None and flow.interrupt is not None:
+                loaded = self.load(depth)
+                if loaded is not None:
+                    yield depth, flow.interrupt, *loaded
 
     def met_with_silence(self, said: Sequence[Heard]) -> bool:
         """After an end, thanks need no answer."""
@@ -734,7 +862,8 @@ class _Turn:
         if state.rests:
             return True
         wants_yes = state.by_tap or any(choice.value is True for choice in state.choices)
-        return len(self.stack) == 1 and state is self.root.start and not wants_yes
+        at_top = len(self.stack) == self.floor + 1
+        return at_top and state is self.base.start and not wants_yes
 
     def hear_busy(self, state: State[Any], data: Any, said: Sequence[Heard]) -> None:
         """Something was written while a call is under way."""
@@ -781,7 +910,7 @@ class _Turn:
             loaded = self.load(depth)
             if loaded is not None and (rescue := loaded[0].flow.rescue) is not None:
                 self.words = []
-                self.stack = self.stack[: depth + 1]
+                self.cut(depth + 1)
                 self.follow(*loaded, rescue(loaded[1], why, ctx=self.ctx))
                 return
         person = "bot.many_tries" if why == "tries" else "bot.trouble"
@@ -853,7 +982,7 @@ class _Turn:
             own = state.commands.get(command)
             answer = own or state.flow.commands.get(command)
             if answer is not None and (waits or command not in ("back", "cancel")):
-                self.jump(depth, state, data, answer(data, ctx=self.ctx))
+                self.jump(depth, state, data, answer(data, ctx=self.ctx_at(depth)))
                 return True
         return False
 
@@ -862,16 +991,26 @@ class _Turn:
         if not isinstance(step, Stay):
             if not self.stack:
                 self.stack.append(Frame(self.root.name, self.root.version, state.name))
-            self.stack = self.stack[: depth + 1]
+            self.cut(depth + 1)
             self.follow(state, data, step)
             return
-        self.utter(state, data, step)
+        if depth < self.floor:
+            self.aside(state, data, step)
+        else:
+            self.utter(state, data, step)
         self.carry(step)
         waiting = self.load() if self.stack else None
         if waiting is None or not step.repeat or waiting[0].kind not in ("asks", "picks"):
             self.send_words()
         else:
             self.ask(*waiting)
+
+    def aside(self, state: State[Any], data: Any, step: Step) -> None:
+        """Take in what a flow of the number says while another firm's bot goes on."""
+        shown = self.ctx.firm
+        self.speak_as(None)
+        self.utter(state, data, step)
+        self.speak_as(shown)
 
     def refuses(self, command: Command, state: State[Any], data: Any) -> bool:
         writes = state.kind == "calls" and any(kind.writes for kind in state.makes)
@@ -883,18 +1022,19 @@ class _Turn:
         return True
 
     def menu(self) -> None:
-        self.stack = []
-        self.start(self.root, self.root.data())
+        base = self.base
+        del self.stack[self.floor :]
+        self.start(base, base.data())
 
     def back(self, state: State[Any], data: Any) -> None:
-        for depth in range(len(self.stack) - 1, -1, -1):
+        for depth in range(len(self.stack) - 1, self.floor - 1, -1):
             frame = self.stack[depth]
             for place in range(len(frame.back) - 1, -1, -1):
                 name, raw = frame.back[place]
                 flow = self.book.flows[frame.flow]
                 to = flow.states.get(flow.renamed.get(name, name))
                 if to is not None:
-                    self.stack = self.stack[: depth + 1]
+                    self.cut(depth + 1)
                     self.enter(to, flow.codec.decode(raw), back=frame.back[:place])
                     return
             if frame.sealed:
@@ -906,14 +1046,14 @@ class _Turn:
             self.send_words()
 
     def cancel(self, state: State[Any], data: Any) -> None:
-        if len(self.stack) == 1 and state is self.root.start:
+        if len(self.stack) == self.floor + 1 and state is self.base.start:
             self.say_shared("bot.nothing_to_cancel", data)
             self.ask(state, data)
             return
         left = self.voice.first(*say_keys(state, "cancelled")) or "bot.cancelled"
         words = self.text(left, data)
-        while len(self.stack) > 1:
-            self.stack.pop()
+        while len(self.stack) > self.floor + 1:
+            self.cut(len(self.stack) - 1)
             loaded = self.load()
             if loaded is None:
                 continue
@@ -1055,7 +1195,7 @@ class _Turn:
             self.send_words()
             self.rest()
             return
-        self.stack.pop()
+        self.cut(len(self.stack) - 1)
         loaded = self.load()
         if loaded is None:
             self.rest()
@@ -1067,9 +1207,7 @@ class _Turn:
         """Where nobody sits at a desk nobody is promised."""
         if self.ctx.firm.desk:
             self.speak(state, data, words or Say("bot.human"))
-        elif words is not None and self.voice.first(
-            *say_keys(state, f"{words.key}.no_desk"), f"{words.key}.no_desk"
-        ):
+        elif words is not None and self.voice.first(*alone_keys(state, words.key)):
             self.speak(state, data, Say(f"{words.key}.no_desk", words.names))
         else:
             self.say_shared("bot.recorded", data)
@@ -1077,8 +1215,10 @@ class _Turn:
     def leave(self, team: str) -> None:
         self.effects.append(HandOff(team))
         self.send_words()
+        # Of whoever spoke: where nobody was promised the bot goes on.
+        desk = self.ctx.firm.desk
         self.rest()
-        if self.ctx.firm.desk:
+        if desk:
             self.status = "human"
 
 

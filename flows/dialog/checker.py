@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 from jinja2 import TemplateError, meta, nodes
 
-from flows.dialog.advance import BOT_KEYS, say_keys, sorry_keys, title_keys
+from flows.dialog.advance import BOT_KEYS, alone_keys, say_keys, sorry_keys, title_keys
 from flows.dialog.answers import Form
 from flows.dialog.content import (
     BODY_MAX,
@@ -423,7 +423,7 @@ def _spoken(state: State[Any], seen: Seen) -> Iterator[Use]:
             keys = (*keys, words.key)
         names = COMMON_NAMES | set(words.names)
         yield Use(keys, "say", state.key, BODY_MAX, names, data)
-        alone = tuple(f"{key}.no_desk" for key in keys)
+        alone = alone_keys(state, words.key)
         yield Use(alone, "say", state.key, BODY_MAX, names, data, optional=True)
 
 

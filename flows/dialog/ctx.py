@@ -37,3 +37,10 @@ class Ctx:
     their id or their device is another since. None: nothing happened."""
     heard: Wamid = NO_MESSAGE
     """The message that this turn answers, to be quoted or reacted to; empty when nobody wrote."""
+    host: Firm | None = None
+    """Whose number it is, where the bot of another firm is shown on it: that firm keeps nothing of what is written."""
+
+    @property
+    def keeper(self) -> Firm:
+        """Whose conversation it is, and who answers for what becomes of it."""
+        return self.host or self.firm

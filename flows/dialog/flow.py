@@ -48,7 +48,7 @@ from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Consented, Stopped
 from flows.dialog.screens import Screens, Turns
 from flows.dialog.session import Codec, Migration
-from flows.values.ids import NO_MESSAGE, Wamid
+from flows.values.ids import NO_MESSAGE, TenantId, Wamid
 
 if TYPE_CHECKING:
     from flows.dialog.commands import Command
@@ -323,6 +323,7 @@ class State(Generic[D]):
     within: timedelta = WITHIN
     sub: Flow[Any, Any] | None = None
     begin: Callable[[D], Any] | None = None
+    firm: Callable[[D], TenantId] | None = None
     refuses: tuple[Refusable, ...] = ()
     timers: list[After] = field(default_factory=list)
     commands: dict[Command, Bound] = field(default_factory=dict)
@@ -389,7 +390,7 @@ class State(Generic[D]):
         return add
 
     def failed(self, fn: Hears[D, Failed]) -> Hears[D, Failed]:
-        """What follows if the call fails, the sub-flow is cancelled, or the form that asks cannot be shown.
+        """What follows if the call fails, the sub-flow is cancelled or its firm gone, or the form that asks cannot be shown.
 
         Without it: an apology and a person.
         """
@@ -544,10 +545,22 @@ class Flow(Generic[D, R]):
         return lambda fn: self._add("calls", fn, call=make, within=within, refuses=refuses)
 
     def runs(
-        self, sub: Flow[D2, R2], begin: Callable[[D], D2]
+        self,
+        sub: Flow[D2, R2],
+        begin: Callable[[D], D2],
+        *,
+        firm: Callable[[D], TenantId] | None = None,
     ) -> Callable[[Hears[D, R2]], State[D]]:
-        """Run another flow, with data to begin with; the step hears what it ended with."""
-        return lambda fn: self._add("runs", fn, sub=sub, begin=begin)
+        """Run another flow, with data to begin with; the step hears what it ended with.
+
+        Args:
+            sub: the flow.
+            begin: its data.
+            firm: whose bot speaks in it, if not that of the number: its name, settings and language. It lends nothing
+                more; whose conversation it is does not change. *menú* and *cancelar* stay within it, it is forgotten
+                after this flow's `idle`, and if the firm is gone `failed` follows without a word, once they write.
+        """
+        return lambda fn: self._add("runs", fn, sub=sub, begin=begin, firm=firm)
 
     def end(
         self,
@@ -597,9 +610,9 @@ class Flow(Generic[D, R]):
         return add
 
     def opens(self, fn: Wakes[D]) -> Wakes[D]:
-        """Begin a conversation that starts with a greeting, or with words that are not understood.
+        """Begin a conversation that starts with a greeting, or with words that are not understood; or be run by another flow.
 
-        Only a root flow's is asked; without it the start asks its question.
+        Without it the start asks its question.
         """
         self.opening = Bound.of(fn, 1)
         return fn
@@ -609,7 +622,8 @@ class Flow(Generic[D, R]):
     ) -> Callable[[D, Heard, Ctx], Step | None]:
         """Hear every message but a tap before anything else, in every state, even while a person has the chat.
 
-        For emergencies. Only a root flow's is asked; None lets the message through.
+        For emergencies. Of several flows under way the one that runs the others hears first; None lets the message
+        through.
         """
         self.interrupt = Bound.of(fn, 2)
         return fn

@@ -1,6 +1,7 @@
 """Conversations as files that a person can read, and their run against the pure flow.
 
 desk: yes                    settings of the firm, before the first mark
+shows sol: Panadería Sol     a firm whose bot may be shown here (`sol setting hours: …`); without a name it is gone
 @ 2026-11-21 18:40           the clock is set            @ 20h   time passes
 > hola                       the person writes; several in a row are one turn
 > [Ver precios]              a tap on a button or row of the latest message
@@ -582,7 +583,9 @@ class Play:
 
     def _advance(self, events: Sequence[Event]) -> None:
         talk = self.talk
-        turn: Turn = self.book.advance(talk.session, events, self._ctx(), root=self.root)
+        turn: Turn = self.book.advance(
+            talk.session, events, self._ctx(), root=self.root, firms=self._shown
+        )
         talk.session = msgspec.json.decode(msgspec.json.encode(turn.session), type=Session)
         said = [*turn.ahead, *([turn.message] if turn.message is not None else [])]
         if said and self._window_is_closed():
@@ -701,21 +704,32 @@ class Play:
 
     def _ctx(self) -> Ctx:
         told = self.settings
-        options = {
-            key.removeprefix("setting "): value
-            for key, value in told.items()
-            if key.startswith("setting ")
-        }
-        firm = Firm(
-            TenantId("00000000-0000-4000-8000-000000000001"),
-            told.get("firm", "Panadería Sol"),
-            locale=told.get("locale", "es_CL"),
-            zone=told.get("zone", "America/Santiago"),
-            settings=options,
+        firm = replace(
+            self._firm("00000000-0000-4000-8000-000000000001", told.get("firm", "Panadería Sol")),
             desk=told.get("desk", "yes") in ("yes", "sí", "true"),
         )
         contact = ContactId("00000000-0000-4000-8000-000000000002")
         return Ctx(self.now, firm, contact, told.get("name", "Ana"), firm.locale)
+
+    def _firm(self, id: str, name: str, about: str = "") -> Firm:
+        """`about`: what its settings begin with in the script."""
+        told = self.settings
+        setting = f"{about}setting "
+        return Firm(
+            TenantId(id),
+            name,
+            locale=told.get(f"{about}locale", "es_CL"),
+            zone=told.get(f"{about}zone", "America/Santiago"),
+            settings={
+                key.removeprefix(setting): value
+                for key, value in told.items()
+                if key.startswith(setting)
+            },
+        )
+
+    def _shown(self, tenant: TenantId) -> Firm | None:
+        name = self.settings.get(f"shows {tenant}", "")
+        return self._firm(tenant, name, f"{tenant} ") if name else None
 
     def _local(self, moment: str) -> datetime:
         zone = ZoneInfo(self.settings.get("zone", "America/Santiago"))

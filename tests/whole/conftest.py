@@ -12,7 +12,7 @@ import pytest
 
 from bot.app import Role, Running, Waits, running
 from bot.clock import Clock
-from bot.demo import prepare_demo
+from bot.demo import DEMO_NUMBER, PLATFORM_NUMBER, prepare_demo, prepare_town
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores
 from bot.settings import Settings, read_settings
@@ -64,6 +64,7 @@ async def whole_server(
     meta_clock: Clock | None = None,
     role: Role = "all",
     number: Number = FAST,
+    town: bool = False,
     statement_cache: int = STATEMENT_CACHE,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Whole]:
@@ -71,6 +72,7 @@ async def whole_server(
     Args:
         meta_clock: of Meta and the people; by default they go by the server's.
         number: the demo firm's.
+        town: as in `make run`: SmarterOS has a number of its own, and one for demos.
         environment: further variables.
     """
     clock = clock or Clock()
@@ -82,7 +84,7 @@ async def whole_server(
     emulator = Emulator(
         callback_url=f"http://127.0.0.1:{port}{PATH}",
         app_secret=SECRET,
-        numbers=[number],
+        numbers=[number, PLATFORM_NUMBER, DEMO_NUMBER] if town else [number],
         templates=read_templates(SAMPLES),
         clock=meta_clock,
         on_shift=shift,
@@ -107,7 +109,10 @@ async def whole_server(
                 **environment,
             }
         )
-        await prepare_demo(settings, stores, number=number)
+        if town:
+            await prepare_town(settings, stores)
+        else:
+            await prepare_demo(settings, stores, number=number)
         async with (
             running(settings, stores, role=role, book=book, clock=clock, waits=waits) as server,
             aiohttp.ClientSession() as http,

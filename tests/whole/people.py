@@ -9,7 +9,7 @@ import aiohttp
 from msgspec.structs import replace
 
 from bot.demo import NUMBER
-from handlers.whatsapp.emulator.world import PersonId
+from handlers.whatsapp.emulator.world import NumberId, PersonId
 
 SETTLE_S = 60.0
 FAST = replace(NUMBER, per_s=1_000)
@@ -19,7 +19,11 @@ FAST = replace(NUMBER, per_s=1_000)
 class People:
     """Persons by number: the n-th one has the n-th phone."""
 
-    def __init__(self, http: aiohttp.ClientSession, emulator: str) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, emulator: str, *, number: NumberId = NUMBER.id
+    ) -> None:
+        """`number`: whom they write to."""
+        self._number = number
         self._http = http
         self._emulator = emulator
         self._ids: dict[int, PersonId] = {}
@@ -41,7 +45,7 @@ class People:
 
     async def act(self, n: int, act: dict[str, object]) -> dict[str, Any]:
         person = self._ids.get(n) or await self.join(n)
-        return await self._post(f"/api/chats/{NUMBER.id}/{person}/messages", act)
+        return await self._post(f"/api/chats/{self._number}/{person}/messages", act)
 
     async def become(self, n: int, change: dict[str, object]) -> None:
         """Another number, id, device or username for the n-th person."""
@@ -57,7 +61,7 @@ class People:
 
     async def faults(self, **changes: int) -> None:
         async with self._http.put(
-            f"{self._emulator}/api/faults/{NUMBER.id}", json=changes
+            f"{self._emulator}/api/faults/{self._number}", json=changes
         ) as answer:
             answer.raise_for_status()
 

@@ -20,8 +20,12 @@ import redis.asyncio as redis
 from bot.clock import Clock
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
+from bot.lanes import Wire
+from bot.people.channels import Mark, mark_channel
+from bot.people.directory import publish_directory
 from bot.people.tenants import list_firms
 from bot.store.database import Database
+from bot.store.secrets import SecretBox
 from tests.whole.api import Caller, a_rival, caller_of, make_key, order_update, price_list
 from tests.whole.conftest import KEYS, Whole, whole_server
 from tests.whole.people import until
@@ -437,6 +441,23 @@ async def test_a_key_that_was_made_where_no_process_heard_of_it_is_looked_for(
 
 
 # ------------------------------------------------------------------ one firm and another
+
+
+async def test_from_a_demo_number_nothing_is_sent_unasked(whole: Whole, api: Caller) -> None:
+    [channel] = whole.server.directory.channels()
+    async with Database.open(whole.stores.postgres.app) as database:
+        await mark_channel(database, channel.id, Mark.DEMO, tenant=channel.tenant)
+        wire = await Wire.open(whole.stores.redis_url)
+        await publish_directory(database, wire, SecretBox(whole.settings.keys))
+        await wire.close()
+    await whole.server.directory.check()
+
+    named = await api.send(1, {"channel": channel.id})
+    unnamed = await api.send(1)
+
+    assert (
+        (named.status, named.pointers) == (unnamed.status, unnamed.pointers) == (422, ["/channel"])
+    )
 
 
 @pytest.fixture

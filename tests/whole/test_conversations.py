@@ -63,7 +63,16 @@ ACTS = {
 
 
 def scripts() -> list[Path]:
-    return [path for path in sorted(CONVERSATIONS.glob("*.chat")) if desks(read(path)) == {"no"}]
+    return [
+        path
+        for path in sorted(CONVERSATIONS.glob("*.chat"))
+        if desks(read(path)) == {"no"} and not is_of_another_number(read(path))
+    ]
+
+
+def is_of_another_number(lines: tuple[Line, ...]) -> bool:
+    """Whether a script is played on a number that is no firm's own."""
+    return any(isinstance(line.what, Setting) and line.what.key == "root" for line in lines)
 
 
 def desks(lines: tuple[Line, ...]) -> set[str]:

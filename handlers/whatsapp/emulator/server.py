@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -240,7 +241,11 @@ async def serving(
 
 
 def _page_routes() -> list[web.RouteDef]:
-    return [web.get("/", _index), web.get(r"/{file:[a-z]+\.(?:css|js|svg)}", _file)]
+    return [
+        web.get("/", _index),
+        web.get(r"/{file:[a-z]+\.(?:css|js|svg)}", _file),
+        web.get(r"/wa.me/{phone:\d+}", _chat_link),
+    ]
 
 
 async def _index(request: web.Request) -> web.FileResponse:
@@ -250,6 +255,12 @@ async def _index(request: web.Request) -> web.FileResponse:
 async def _file(request: web.Request) -> web.FileResponse:
     # The route's pattern lets no separator through.
     return web.FileResponse(PAGE / request.match_info["file"], headers=_PAGE_HEADERS)
+
+
+async def _chat_link(request: web.Request) -> web.Response:
+    """What https://wa.me does on a phone: the chat with a number, and the message ready to be sent."""
+    asked = {"phone": request.match_info["phone"], "text": request.query.get("text", "")}
+    raise web.HTTPFound(location=f"../?{urlencode(asked)}")
 
 
 async def _to_folder(request: web.Request) -> web.Response:

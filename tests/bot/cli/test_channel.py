@@ -207,3 +207,58 @@ def test_tokens_are_sealed_anew_under_a_new_key(
     first, second = (smarterbot("channel", "reseal", "--json").json for _ in range(2))
 
     assert (first, second) == ({"resealed": 1}, {"resealed": 0})
+
+
+# ------------------------------------------------------------------ what a number is for
+
+
+def test_a_number_is_the_platforms_or_for_demos_and_not_both(
+    smarterbot: Command, bakery: str
+) -> None:
+    answer = smarterbot(*words(bakery), "--platform", "--demo")
+
+    assert answer.code != 0
+    assert "--demo" in answer.error
+
+
+def test_a_number_for_demos_is_listed_as_such(smarterbot: Command, bakery: str) -> None:
+    added = smarterbot(*words(bakery), "--demo", "--json").json["id"]
+
+    assert smarterbot("channel", "list", "--json").json[0]["channel"]["demo"] is True
+    assert " demo " in smarterbot("channel", "list").out
+
+    changed = smarterbot("channel", "set", added, "--for", "platform", "--json")
+
+    assert changed.json == {"id": added, "for": "platform", "dry_run": False}
+    assert smarterbot("channel", "list", "--json").json[0]["channel"]["platform"] is True
+
+
+def test_a_change_that_is_only_tried_changes_nothing(smarterbot: Command, bakery: str) -> None:
+    added = smarterbot(*words(bakery), "--json").json["id"]
+
+    smarterbot("channel", "set", added, "--for", "demo", "--dry-run")
+
+    assert "demo" not in smarterbot("channel", "list", "--json").json[0]["channel"]
+
+
+def test_a_change_says_what_to_change(smarterbot: Command, bakery: str) -> None:
+    added = smarterbot(*words(bakery), "--json").json["id"]
+
+    assert "--for" in smarterbot("channel", "set", added).error
+
+
+def test_a_firm_s_demo_has_a_link(smarterbot: Command, bakery: str) -> None:
+    assert "channel add --demo" in smarterbot("tenant", "demo", bakery).error
+    smarterbot(*words(bakery), "--demo")
+
+    link = smarterbot("tenant", "demo", bakery).out.strip()
+
+    assert link.startswith("https://wa.me/56223456789?text=Demo")
+    assert smarterbot("tenant", "demo", bakery, "--json").json["link"] == link
+
+
+def test_whose_bot_is_not_shown_has_none(smarterbot: Command, bakery: str) -> None:
+    smarterbot(*words(bakery), "--demo")
+    smarterbot("tenant", "set", bakery, "demo=off")
+
+    assert "demo=yes" in smarterbot("tenant", "demo", bakery).error

@@ -7,16 +7,21 @@ from http.cookies import SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from bot.embedded.postgres import PostgresUrls
 from bot.identity import link_routes, people
 from bot.identity.link_routes import COOKIE
 from bot.identity.links import Links, Who
+from bot.people.channels import add_channel
+from bot.settings import read_settings
+from bot.store.database import Database
+from bot.store.secrets import SecretBox
 from flows.values.ids import ChannelId, ConversationId, Ugid
 from flows.values.login_ref import find_ref
 from flows.values.phone import WaId
-from tests.bot.identity.conftest import House, Reply, house_of, number
+from tests.bot.identity.conftest import OLD_KEY, House, Reply, house_of, number
 from tests.bot.people.conftest import BAKERY_CHANNEL, BUTCHERY
 from tests.dump import dumped
 
@@ -319,6 +324,27 @@ async def test_a_message_to_another_number(browser: Browser, links: Links) -> No
 
     assert await links.ask(ref, ChannelId("00000000-0000-4000-8000-000000000000"), ANA) is None
     assert await browser.status() == "waiting"
+
+
+async def test_the_link_leads_to_no_demo_number(
+    clean_valkey: str, clean_postgres: PostgresUrls, database: Database, firms: None
+) -> None:
+    """The butchery runs a demo number, and has no other: its people log in on the platform's."""
+    show = msgspec.structs.replace(
+        BAKERY_CHANNEL,
+        id=ChannelId("1c9c8b6d-7b4e-4c1f-8d20-3e4f5a6b7c8d"),
+        tenant=BUTCHERY.id,
+        phone_number_id="2",
+        display_phone="+56 2 2345 6701",
+        demo=True,
+    )
+    box = SecretBox(read_settings({"SMARTERBOT_KEYS": OLD_KEY}).keys)
+    await add_channel(database, box, show, token="")
+    chats = "http://127.0.0.1:8000/wa.me"
+    async with house_of(clean_valkey, clean_postgres, WHATSAPP_CHAT_URL=chats) as house:
+        begun = await Browser(house).call("POST", "/auth/link", {"tenant": BUTCHERY.id})
+
+    assert begun.body["url"].startswith(f"{chats}/56961234567?text=")
 
 
 async def test_what_was_asked_may_be_asked_and_answered_again(

@@ -1,0 +1,1 @@
+"""Tests of how a firm comes to its own bot."""

@@ -278,8 +278,8 @@ async def house(
         links=Links(
             demo=lambda tenant: f"https://wa.me/56223456790?text={tenant}",
             connect=lambda tenant, _: f"https://smarteros.example/connect#{tenant}",
-            demos=True,
-            connects=True,
+            has_demos=lambda: True,
+            can_connect=lambda: True,
         ),
         systems=systems,  # type: ignore[arg-type]  # by the names of parts
         clock=clock,

@@ -1,12 +1,16 @@
 """A number belongs to one tenant, and its token opens for it alone."""
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 
 from bot.people.channels import (
+    Mark,
     SealedChannel,
     add_channel,
     list_channels,
+    mark_channel,
+    mark_of,
     open_form_key,
     open_token,
     reseal_secrets,
@@ -40,6 +44,31 @@ async def test_a_number_belongs_to_one_tenant(bakery: Database, box: SecretBox) 
         await add_channel(bakery, box, stolen, token="")
 
     assert error.value.field == "phone_number_id"
+
+
+@pytest.mark.parametrize("mark", list(Mark))
+async def test_a_number_has_one_mark_at_a_time(bakery: Database, mark: Mark) -> None:
+    for each in (Mark.DEMO, Mark.PLATFORM, mark):
+        await mark_channel(bakery, BAKERY_CHANNEL.id, each, tenant=BAKERY_CHANNEL.tenant)
+
+    (found,) = await list_channels(bakery)
+    assert mark_of(found.channel) is mark
+
+
+async def test_the_platforms_own_number_cannot_be_for_demos(
+    bakery: Database, box: SecretBox
+) -> None:
+    both = replace(BAKERY_CHANNEL, id=OTHER_ID, phone_number_id="2", platform=True, demo=True)
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await add_channel(bakery, box, both, token="")
+
+
+async def test_nobody_marks_a_number_of_another_tenant(bakery: Database) -> None:
+    await add_tenant(bakery, BUTCHERY, rut=BUTCHERY_RUT)
+
+    with pytest.raises(UnknownError):
+        await mark_channel(bakery, BAKERY_CHANNEL.id, Mark.DEMO, tenant=BUTCHERY.id)
 
 
 async def test_a_channel_needs_a_tenant(database: Database, box: SecretBox) -> None:

@@ -57,6 +57,23 @@ async def test_what_it_does_not_know_is_nothing(directory: Directory) -> None:
     assert directory.token(SECOND.id) == ""
 
 
+async def test_it_knows_the_platform_s_numbers(
+    bakery: Database, directory: Directory, wire: Wire, box: SecretBox
+) -> None:
+    assert (directory.platform(), directory.demo()) == (None, None)
+    own = replace(SECOND, platform=True)
+    show = replace(
+        SECOND, id=ChannelId("1c9c8b6d-7b4e-4c1f-8d20-3e4f5a6b7c8e"), phone_number_id="3", demo=True
+    )
+    for channel in (own, show):
+        await add_channel(bakery, box, channel, token="")
+    await publish_directory(bakery, wire, box)
+
+    await directory.check()
+
+    assert (directory.platform(), directory.demo()) == (own, show)
+
+
 async def test_it_knows_whose_an_account_is(directory: Directory) -> None:
     assert directory.channels_of(BAKERY_CHANNEL.waba_id) == (BAKERY_CHANNEL,)
     assert directory.channels_of(BAKERY_CHANNEL.portfolio_id) == (BAKERY_CHANNEL,)

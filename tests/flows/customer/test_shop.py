@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.customer.shop import OPTIONS, SETTINGS, SettingError, Shop, check_setting, shop_of
+from flows.customer.shop import OPTIONS, SETTINGS, SettingError, Shop, check_setting, shop_of, shown
 from flows.dialog.ctx import Firm
 from flows.values.hours import parse_hours
 from flows.values.ids import TenantId
@@ -91,3 +91,20 @@ def test_a_shop_is_what_the_settings_say() -> None:
     assert shop.privacy == "sol.example/privacidad"
     assert shop.phone_shown == "+56 9 6123 4567"
     assert shop.has_contact
+
+
+def test_what_is_shown_of_a_firm_is_what_it_tells_its_customers() -> None:
+    settings = {"hours": "lun-vie 9:00-18:00", "quiet_minutes": "5", "budget": "100000"}
+    firm = Firm(TenantId("t"), "Panadería Sol", settings=settings, desk=True)
+
+    assert shown(firm) == Firm(
+        TenantId("t"), "Panadería Sol", settings={"hours": "lun-vie 9:00-18:00"}
+    )
+
+
+def test_whose_owner_does_not_want_it_is_not_shown() -> None:
+    assert (
+        shown(Firm(TenantId("t"), "Sol", settings={"demo": check_setting("demo", "off")})) is None
+    )
+    assert shown(Firm(TenantId("t"), "Sol", settings={"demo": "yes"})) is not None
+    assert shown(None) is None

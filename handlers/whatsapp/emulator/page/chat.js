@@ -22,6 +22,7 @@ const text = byId("text");
 let drawn = new Map(); // wamid -> bubble
 let toastTimer = 0;
 let started = false;
+const asked = new URLSearchParams(location.search); // of the address that we came by; the page keeps its own
 
 // ------------------------------------------------------------------ telling
 
@@ -347,11 +348,27 @@ on("chat", drawHead);
 on("message", drawMessage);
 on("time", drawTime);
 
+/** Open the chat that a link into WhatsApp names, with its words ready to be sent. */
+async function followLink() {
+  const number = state.numbers.find((each) => each.display_phone.replace(/\D/g, "") === asked.get("phone"));
+  if (!number) return;
+  history.replaceState(null, "", location.pathname); // once is enough
+  const person = state.person || [...state.people.keys()].at(-1);
+  await open(person ?? "", number.id);
+  if (!person) await addPerson({ name: TEXTS.sample_name, wa_id: nextPhone() });
+  text.value = asked.get("text") ?? "";
+  fitText();
+  text.focus();
+}
+
 /** Load everything; the feed calls it again after a lost connection. */
 async function start() {
   await load();
   byId("toast").hidden = true;
-  if (!started) openWhereThereIsRoom();
+  if (!started) {
+    openWhereThereIsRoom();
+    await followLink();
+  }
   started = true;
 }
 

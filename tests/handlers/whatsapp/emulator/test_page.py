@@ -19,6 +19,7 @@ from handlers.whatsapp.emulator.server import PAGE
 from tests.bot.lanes.servers import until
 from tests.handlers.whatsapp.emulator.stage import (
     JSON,
+    LUNA,
     PATIENCE_S,
     SECRET,
     SOL,
@@ -655,3 +656,35 @@ async def test_the_owner_answers_and_the_person_changes_their_number_on_the_page
         await stage.emulator.settled()
         [ana] = [who for who in stage.emulator.world.people.values() if who.name == "Ana"]
         assert ana.wa_id not in ("", "56912345678")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["somebody-known", "nobody-yet"])
+async def test_a_link_opens_a_chat_with_the_words_ready_to_be_sent(
+    browser: Browser, known: bool
+) -> None:
+    digits = "".join(filter(str.isdigit, LUNA.display_phone))
+    async with on_stage(numbers=[SOL, LUNA]) as stage:
+        if known:
+            await stage.control("POST", "people", {"name": "Bruno", "wa_id": "56911112222"})
+        async with opened(
+            browser, f"{stage.address}/wa.me/{digits}?text=Demo%207K2MQ9XD4%20%26%20m%C3%A1s"
+        ) as page:
+            await expect(page.get_by_role("heading", name=LUNA.name)).to_be_visible()
+            await expect(page.get_by_label("Escribe un mensaje")).to_have_value(
+                "Demo 7K2MQ9XD4 & más"
+            )
+            await expect(
+                page.get_by_text(f"Escribes como {'Bruno' if known else 'Ana'}")
+            ).to_be_visible()
+
+            await page.reload()
+
+            await expect(page.get_by_role("heading", name=LUNA.name)).to_be_visible()
+            await expect(page.get_by_label("Escribe un mensaje")).to_have_value("")
+
+
+async def test_a_link_to_a_number_that_is_not_there_opens_the_page(
+    stage: Stage, browser: Browser
+) -> None:
+    async with opened(browser, f"{stage.address}/wa.me/5690000?text=hola") as page:
+        await expect(page.get_by_role("button", name="Empezar como Ana")).to_be_visible()
