@@ -8,12 +8,13 @@ CREATE TABLE smarterbot.invitations (
   state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted', 'declined', 'void', 'expired')),
   phone_hash bytea CHECK (length(phone_hash) = 32),  -- keyed (bot/identity/secrets.py): it is found by it
   phone text,  -- sealed (bot/store/secrets.py)
-  message uuid NOT NULL UNIQUE,  -- reference of the newest message that tells them
+  message uuid NOT NULL,  -- reference of the newest message that tells them
   wrote_at timestamptz NOT NULL,  -- when that was asked for
   created_at timestamptz NOT NULL,
   expires_at timestamptz NOT NULL,
   ended_at timestamptz,
   PRIMARY KEY (tenant_id, id),
+  UNIQUE (tenant_id, message),
   -- What is over keeps no phone.
   CHECK ((state = 'open') = (phone IS NOT NULL AND phone_hash IS NOT NULL AND ended_at IS NULL))
 );

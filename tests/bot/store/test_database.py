@@ -17,14 +17,16 @@ BAKER = TenantId("6f9619ff-8b86-4011-b42d-00c04fc964ff")
 BUTCHER = TenantId("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 
 # Globally unique by nature: Meta gives a number to one business, the state a RUT to one firm.
-# A person belongs to several of them.
+# A person belongs to several of them, and is invited by several.
 ACROSS_TENANTS = {
     *("channels_phone_number_id_key", "memberships_person", "tenants_pkey", "tenants_rut_key"),
+    *("invitations_expiry", "invitations_phone"),
 }
 READ_BY_THE_DIRECTORY = ("alerts", "api_keys", "channel_health", "channels", "templates", "tenants")
 MORE_POLICIES = {
     **{table: ["directory"] for table in READ_BY_THE_DIRECTORY},
     "identity_deliveries": ["person"],
+    "invitations": ["directory"],
     "memberships": ["person"],
 }
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
@@ -181,12 +183,14 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
         ("directory_keys", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_templates", ["search_path=pg_catalog, pg_temp"], False),
         ("directory_tenants", ["search_path=pg_catalog, pg_temp"], False),
+        ("expire_invitations", ["search_path=pg_catalog, pg_temp"], False),
         ("forget_sessions", ["search_path=pg_catalog, pg_temp"], False),
         ("has_keys", ["search_path=pg_catalog, pg_temp"], False),
         ("identity_outbox_carried", ["search_path=pg_catalog, pg_temp"], False),
         ("identity_outbox_waiting", ["search_path=pg_catalog, pg_temp"], False),
         ("identity_person", ["search_path=pg_catalog, pg_temp"], False),
         ("identity_versions", ["search_path=pg_catalog, pg_temp"], False),
+        ("invitations_for", ["search_path=pg_catalog, pg_temp"], False),
     ]
 
 
