@@ -64,6 +64,12 @@ DEMO_NUMBER: Final = Number(
     token=TOKEN,
     portfolio_id="300000000000002",
 )
+HOME_SETTINGS: Final = {
+    "web": "https://smarteros.example",
+    "legal_url": "https://smarteros.example/legal",
+    "terms_version": "2026-11",
+    "data_processing_version": "2026-11",
+}
 CHATS: Final = "/wa.me"
 """Where the emulator's page opens a chat, as https://wa.me does on a phone."""
 SETTINGS: Final = {
@@ -91,9 +97,11 @@ def demo_settings(settings: Settings) -> Settings:
     )
 
 
-async def prepare_demo(settings: Settings, stores: Stores, *, number: Number = NUMBER) -> None:
-    """Make the demo firm, unless it is there, with one number that is the platform's, too."""
-    await _prepare(settings, stores, [(_bakery(), RUT, [(number, Mark.PLATFORM)])])
+async def prepare_demo(
+    settings: Settings, stores: Stores, *, number: Number = NUMBER, mark: Mark = Mark.FIRM
+) -> None:
+    """Make the demo firm with one number, unless they are there."""
+    await _prepare(settings, stores, [(_bakery(), RUT, [(number, mark)])])
 
 
 async def prepare_town(settings: Settings, stores: Stores) -> str:
@@ -101,7 +109,7 @@ async def prepare_town(settings: Settings, stores: Stores) -> str:
 
     Answers the address of the demo firm's demo.
     """
-    home = Firm(id=TenantId(str(uuid4())), name=HOME, settings={"web": "https://smarteros.example"})
+    home = Firm(id=TenantId(str(uuid4())), name=HOME, settings=HOME_SETTINGS)
     marked = [(PLATFORM_NUMBER, Mark.PLATFORM), (DEMO_NUMBER, Mark.DEMO)]
     await _prepare(
         settings,

@@ -155,7 +155,7 @@ class Firms:
         for agreement in call.agreements:
             await connection.execute(
                 """
-                INSERT INTO smarterbot.agreements (tenant_id, document, version, ugid, proof, at)
+                INSERT INTO smarterbot.agreements (tenant_id, document, version, accepted_by, proof, at)
                 VALUES ($1, $2, $3, $4, $5, $6)
                 """,
                 tenant,

@@ -16,10 +16,10 @@ CREATE TABLE smarterbot.agreements (
   tenant_id uuid NOT NULL REFERENCES smarterbot.tenants,
   document text NOT NULL CHECK (document IN ('terms', 'data_processing')),
   version text NOT NULL,
-  ugid uuid NOT NULL REFERENCES smarterbot.people,
+  accepted_by uuid NOT NULL REFERENCES smarterbot.people,
   proof text NOT NULL,  -- wamid of the tap, or of the form
   at timestamptz NOT NULL,
-  PRIMARY KEY (tenant_id, document, version, ugid)
+  PRIMARY KEY (tenant_id, document, version, accepted_by)
 );
 
 CREATE TABLE smarterbot.firm_parts (

@@ -52,7 +52,9 @@ async def test_a_firm_is_there_with_all_that_is_its_own(house: House) -> None:
         [place] = await people.memberships_of(connection, ugid)
     assert (place.tenant, place.role) == (tenant, "owner")
     agreed = await rows(house, tenant, "agreements")
-    assert sorted((a["document"], a["version"], a["proof"], str(a["ugid"])) for a in agreed) == [
+    assert sorted(
+        (a["document"], a["version"], a["proof"], str(a["accepted_by"])) for a in agreed
+    ) == [
         ("data_processing", "3", "wamid.data_processing", ugid),
         ("terms", "3", "wamid.terms", ugid),
     ]

@@ -20,13 +20,14 @@ BUTCHER = TenantId("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 # A person belongs to several of them, and is invited by several.
 ACROSS_TENANTS = {
     *("channels_phone_number_id_key", "memberships_person", "tenants_pkey", "tenants_rut_key"),
-    *("invitations_expiry", "invitations_phone"),
+    *("invitations_expiry", "invitations_phone", "join_requests_person"),
 }
 READ_BY_THE_DIRECTORY = ("alerts", "api_keys", "channel_health", "channels", "templates", "tenants")
 MORE_POLICIES = {
     **{table: ["directory"] for table in READ_BY_THE_DIRECTORY},
     "identity_deliveries": ["person"],
     "invitations": ["directory"],
+    "join_requests": ["person"],
     "memberships": ["person"],
 }
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
@@ -110,8 +111,8 @@ async def test_every_table_of_people_has_forced_row_level_security(
     assert [tuple(table) for table in tables] == [
         (name, True, policy)
         for name in (
-            "clerk_users", "identities", "identity_deliveries", "identity_outbox", "memberships", "people", "sessions",
-            "user_auth",
+            "clerk_users", "identities", "identity_deliveries", "identity_outbox", "join_requests", "memberships", "people",
+            "sessions", "user_auth",
         )
     ]  # fmt: skip
 
@@ -191,6 +192,7 @@ async def test_no_definer_s_function_can_be_called_by_everybody(
         ("identity_person", ["search_path=pg_catalog, pg_temp"], False),
         ("identity_versions", ["search_path=pg_catalog, pg_temp"], False),
         ("invitations_for", ["search_path=pg_catalog, pg_temp"], False),
+        ("tenant_of_rut", ["search_path=pg_catalog, pg_temp"], False),
     ]
 
 
