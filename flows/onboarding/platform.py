@@ -273,5 +273,15 @@ def first(v: Visitor, heard: Heard, ctx: Ctx) -> Step | None:
 
 
 @platform.runs(login, lambda v: Login(v.ref))
-def signing_in(v: Visitor, _came: CameIn) -> Step:
-    return platform.end(result=True)
+def signing_in(v: Visitor, came: CameIn) -> Step:
+    return go(warned, Visitor()) if came is CameIn.refused else platform.end(result=True)
+
+
+@platform.asks(rests=True)
+def warned(_v: Visitor, wish: Literal["human"] | Wish) -> Step:
+    """Somebody tried to get in with their help."""
+    match wish:
+        case "human":
+            return go(call_person, Visitor())
+        case Wish(text=text, topics=topics):
+            return go(arrive, Visitor(said=text, topics=tuple(sorted(topics))))

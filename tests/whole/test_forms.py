@@ -11,7 +11,7 @@ import pytest
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.lanes import Wire
-from bot.people.channels import SealedChannel, list_channels, open_form_key
+from bot.people.channels import Mark, SealedChannel, list_channels, open_form_key
 from bot.people.directory import publish_directory
 from bot.people.form_keys import settle_form_key
 from bot.people.tenants import change_settings
@@ -44,7 +44,7 @@ HOUR_MS: Final = 3_600_000
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
     book = Book([platform], product_texts())
-    async with whole_server(stores, tmp_path, free_port, book=book) as whole:
+    async with whole_server(stores, tmp_path, free_port, mark=Mark.PLATFORM, book=book) as whole:
         await has_contracts(whole)
         yield whole
 

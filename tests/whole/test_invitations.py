@@ -11,6 +11,7 @@ import pytest
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.identity import people
+from bot.people.channels import Mark
 from bot.store.database import Database
 from flows.calls.owner import ChangeFirm, Invite, Invited
 from flows.dialog.advance import Book
@@ -72,7 +73,9 @@ def invited(d: Door, how: Answered) -> Step:
 
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
-    async with whole_server(stores, tmp_path, free_port, book=Book([door], _texts())) as whole:
+    async with whole_server(
+        stores, tmp_path, free_port, mark=Mark.PLATFORM, book=Book([door], _texts())
+    ) as whole:
         for n in (ANA, BEN, EVE):
             await whole.people.join(n)
         [firm] = whole.server.directory.firms()
