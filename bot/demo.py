@@ -91,9 +91,11 @@ def demo_settings(settings: Settings) -> Settings:
     )
 
 
-async def prepare_demo(settings: Settings, stores: Stores, *, number: Number = NUMBER) -> None:
-    """Make the demo firm, unless it is there, with one number that is the platform's, too."""
-    await _prepare(settings, stores, [(_bakery(), RUT, [(number, Mark.PLATFORM)])])
+async def prepare_demo(
+    settings: Settings, stores: Stores, *, number: Number = NUMBER, mark: Mark = Mark.FIRM
+) -> None:
+    """Make the demo firm with its one number, unless they are there. `mark`: what that number is."""
+    await _prepare(settings, stores, [(_bakery(), RUT, [(number, mark)])])
 
 
 async def prepare_town(settings: Settings, stores: Stores) -> str:

@@ -15,6 +15,7 @@ from bot.clock import Clock
 from bot.demo import DEMO_NUMBER, PLATFORM_NUMBER, prepare_demo, prepare_town
 from bot.embedded.postgres import PostgresUrls
 from bot.embedded.stores import Stores
+from bot.people.channels import Mark
 from bot.settings import Settings, read_settings
 from bot.store.database import STATEMENT_CACHE
 from flows.dialog.advance import Book
@@ -64,6 +65,7 @@ async def whole_server(
     meta_clock: Clock | None = None,
     role: Role = "all",
     number: Number = FAST,
+    mark: Mark = Mark.FIRM,
     town: bool = False,
     statement_cache: int = STATEMENT_CACHE,
     environment: Mapping[str, str] = MappingProxyType({}),
@@ -72,6 +74,7 @@ async def whole_server(
     Args:
         meta_clock: of Meta and the people; by default they go by the server's.
         number: the demo firm's.
+        mark: what that number is: the platform's own sends login codes.
         town: as in `make run`: SmarterOS has a number of its own, and one for demos.
         environment: further variables.
     """
@@ -112,7 +115,7 @@ async def whole_server(
         if town:
             await prepare_town(settings, stores)
         else:
-            await prepare_demo(settings, stores, number=number)
+            await prepare_demo(settings, stores, number=number, mark=mark)
         async with (
             running(settings, stores, role=role, book=book, clock=clock, waits=waits) as server,
             aiohttp.ClientSession() as http,

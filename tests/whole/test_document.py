@@ -19,6 +19,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from bot.embedded.stores import Stores
+from bot.people.channels import Mark
 from tests.echo import echo_book
 from tests.whole.api import Caller, a_rival, caller_of, order_update, price_list
 from tests.whole.conftest import Whole, whole_server
@@ -32,7 +33,9 @@ NOT_ALL: Final = positive_data_acceptance
 
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
-    async with whole_server(stores, tmp_path, free_port, book=echo_book()) as whole:
+    async with whole_server(
+        stores, tmp_path, free_port, mark=Mark.PLATFORM, book=echo_book()
+    ) as whole:
         await whole.people.join(PERSON)
         yield whole
 

@@ -10,6 +10,7 @@ import pytest
 
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
+from bot.people.channels import Mark
 from handlers.whatsapp.emulator.world import Message
 from tests.dump import dumped, numbers_in
 from tests.echo import echo_book
@@ -21,7 +22,9 @@ PERSON: Final = 7
 
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
-    async with whole_server(stores, tmp_path, free_port, book=echo_book()) as whole:
+    async with whole_server(
+        stores, tmp_path, free_port, mark=Mark.PLATFORM, book=echo_book()
+    ) as whole:
         await whole.people.join(PERSON)
         yield whole
 

@@ -13,6 +13,7 @@ from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.identity import people
 from bot.people.alerts import list_alerts
+from bot.people.channels import Mark
 from bot.store.database import Database
 from flows.values.login_ref import find_ref
 from handlers.whatsapp.emulator.content import Buttons
@@ -27,7 +28,7 @@ EVE: Final = 8
 
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
-    async with whole_server(stores, tmp_path, free_port) as whole:
+    async with whole_server(stores, tmp_path, free_port, mark=Mark.PLATFORM) as whole:
         await whole.people.join(ANA)
         await whole.people.join(EVE)
         yield whole

@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from bot.embedded.stores import Stores
+from bot.people.channels import Mark
 from tests.handlers.whatsapp.emulator.stage import PATIENCE_S
 from tests.handlers.whatsapp.emulator.test_page import FLAGS
 from tests.whole.conftest import Whole, whole_server
@@ -23,7 +24,7 @@ APP: Final = "https://app.example/"
 
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
-    async with whole_server(stores, tmp_path, free_port) as whole:
+    async with whole_server(stores, tmp_path, free_port, mark=Mark.PLATFORM) as whole:
         await whole.people.join(ANA)
         yield whole
 
@@ -143,7 +144,9 @@ async def test_who_is_in_goes_back_with_their_tokens(
 ) -> None:
     environment = {"AUTH_ORIGINS": APP.rstrip("/")}
     async with (
-        whole_server(stores, tmp_path, free_port, environment=environment) as whole,
+        whole_server(
+            stores, tmp_path, free_port, mark=Mark.PLATFORM, environment=environment
+        ) as whole,
         opened(whole, chromium, f"/login?return_to={APP}after%3Fa%3D1") as page,
     ):
         await page.route(f"{APP}**", lambda route: route.fulfill(body="in"))
@@ -163,7 +166,9 @@ async def test_nobody_else_gets_the_tokens(
     stores: Stores, tmp_path: Path, free_port: int, address: str
 ) -> None:
     environment = {"AUTH_ORIGINS": APP.rstrip("/")}
-    async with whole_server(stores, tmp_path, free_port, environment=environment) as whole:
+    async with whole_server(
+        stores, tmp_path, free_port, mark=Mark.PLATFORM, environment=environment
+    ) as whole:
         query = {"return_to": address}
         async with whole.http.get(f"{whole.server.address}/login", params=query) as answer:
             page = await answer.text()

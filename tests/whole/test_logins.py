@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from bot.embedded.stores import Stores
+from bot.people.channels import Mark
 from handlers.clerk.login import PATH as LOGIN
 from handlers.clerk.webhook import PATH as CLERK
 from handlers.supabase.webhook import PATH as SUPABASE
@@ -41,7 +42,7 @@ async def whole(
         "SUPABASE_SEND_SMS_HOOK_SECRET": supabase.SECRET,
     }
     async with whole_server(
-        stores, tmp_path, free_port, book=echo_book(), environment=environment
+        stores, tmp_path, free_port, mark=Mark.PLATFORM, book=echo_book(), environment=environment
     ) as whole:
         yield whole
 
