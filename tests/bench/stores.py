@@ -18,6 +18,7 @@ from bot.embedded.stores import Stores
 from bot.embedded.valkey import running_valkey
 from bot.lanes import PREFIX
 from bot.lanes.install import SHARDS
+from bot.people.channels import Mark
 from bot.people.tenants import change_settings, list_firms
 from bot.settings import read_settings
 from bot.store.database import Database
@@ -97,25 +98,25 @@ class Ground:
             "LOG_LEVEL": "warning",
         }
 
-    def renew(self, *, receipts: bool = False) -> None:
+    def renew(self, *, receipts: bool = False, mark: Mark = Mark.FIRM) -> None:
         """Empty the stores; the firm and its number stay.
 
-        Peers send no read receipts, so the firm sends none either unless `receipts`.
+        Peers send no read receipts, so the firm sends none either unless `receipts`. `mark`: what its number is.
         """
         for store in self.stores:
             store.client.flushall()
-            asyncio.run(self._prepare(store, receipts=receipts))
+            asyncio.run(self._prepare(store, receipts=receipts, mark=mark))
 
-    async def _prepare(self, store: BenchStore, *, receipts: bool) -> None:
+    async def _prepare(self, store: BenchStore, *, receipts: bool, mark: Mark) -> None:
         settings = read_settings(self.environment(port=1, store=store))
         stores = Stores(redis_url=store.url, postgres=self.postgres)
         async with Database.open(self.postgres.app) as database:
-            await prepare_demo(settings, stores, number=LINE)
+            await prepare_demo(settings, stores, number=LINE, mark=mark)
             [firm] = await list_firms(database)
             told = {"read_receipts": "yes" if receipts else "no"}
             await change_settings(database, firm.id, told)
             # Once more, so that the directory has the setting.
-            await prepare_demo(settings, stores, number=LINE)
+            await prepare_demo(settings, stores, number=LINE, mark=mark)
 
 
 @contextmanager

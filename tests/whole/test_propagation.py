@@ -22,6 +22,7 @@ from bot.identity import people
 from bot.identity.moments import moment
 from bot.identity.propagation import CHORE
 from bot.lanes import PREFIX
+from bot.people.channels import Mark
 from bot.people.systems import set_system
 from bot.people.tenants import add_tenant
 from bot.settings import read_settings
@@ -64,6 +65,7 @@ async def whole(
             stores,
             tmp_path,
             free_port,
+            mark=Mark.PLATFORM,
             book=echo_book(),
             environment={"SYSTEM_ORIGINS": origins},
         ) as whole,

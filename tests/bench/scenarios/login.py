@@ -14,6 +14,7 @@ from rich.console import Console
 from bot.clock import Clock
 from bot.identity.keys import SigningKeys
 from bot.identity.tokens import Tokens
+from bot.people.channels import Mark
 from bot.settings import read_settings
 from bot.store.database import Database
 from bot.store.secrets import SecretBox
@@ -59,7 +60,7 @@ def measure(rounds: int, console: Console) -> Section:
     found: list[Found] = []
     with bench_ground() as ground:
         for n in range(rounds):
-            ground.renew()
+            ground.renew(mark=Mark.PLATFORM)
             found.append(asyncio.run(_round(ground)))
             console.print(
                 f"round {n + 1}/{rounds} · p99 {_p99(found[-1]):.1f} ms, "
