@@ -30,7 +30,9 @@ from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, TenantId
 from flows.values.rut import Rut
 from handlers.ports import Channel
+from handlers.whatsapp.emulator.accounts import APP_ID
 from handlers.whatsapp.emulator.server import Emulator
+from handlers.whatsapp.emulator.signups import CONFIG_ID, SDK
 from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
 from handlers.whatsapp.emulator.world import Number, NumberId
 from handlers.whatsapp.webhook import PATH
@@ -88,12 +90,16 @@ SETTINGS: Final = {
 
 def demo_settings(settings: Settings) -> Settings:
     """The settings of a process that talks to its own emulator."""
+    emulator = f"http://{settings.host}:{settings.port}"
     return replace(
         settings,
         app_secret=settings.app_secret or secrets.token_hex(16),
         verify_token=settings.verify_token or secrets.token_hex(16),
-        graph_url=f"http://{settings.host}:{settings.port}",
-        chat_url=f"http://{settings.host}:{settings.port}{CHATS}",
+        graph_url=emulator,
+        chat_url=f"{emulator}{CHATS}",
+        meta_app_id=APP_ID,
+        meta_config_id=CONFIG_ID,
+        meta_sdk_url=f"{emulator}{SDK}",
     )
 
 
