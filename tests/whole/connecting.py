@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+import aiohttp
 import msgspec
 
+from bot.embedded.stores import Stores
 from bot.identity.people import Role, add_person, set_role
+from bot.lanes import Wire
 from bot.people.channels import SealedChannel, list_channels
 from bot.people.directory import publish_directory
 from bot.people.registrations import read_pin
@@ -18,6 +21,7 @@ from bot.store.secrets import SecretBox
 from flows.dialog.ctx import Firm
 from flows.values.ids import TenantId, Ugid
 from flows.values.rut import Rut
+from handlers.whatsapp.emulator.server import Emulator
 from handlers.whatsapp.emulator.signups import Finish, Finished, Kind
 from handlers.whatsapp.emulator.world import Number, NumberId
 from tests.whole.conftest import KEYS, Whole
@@ -32,6 +36,13 @@ LUNA_RUT: Final = Rut("761234560")
 BOX: Final = SecretBox(read_keys(KEYS))
 
 
+class Place(Protocol):
+    """Where it happens: a server of the test's own process, or an installation."""
+
+    emulator: Emulator
+    stores: Stores
+
+
 @dataclass(frozen=True)
 class Reply:
     status: int
@@ -43,21 +54,20 @@ class Reply:
 
 
 class Owner:
-    """Somebody of the second firm, with a link."""
+    """Somebody with a link."""
 
-    def __init__(self, whole: Whole, ugid: Ugid, firm: TenantId = LUNA.id) -> None:
-        self.whole = whole
-        self.ugid = ugid
-        self.firm = firm
-        self.link = whole.server.connect_tickets.connect_link(firm, ugid)
+    def __init__(self, http: aiohttp.ClientSession, link: str) -> None:
+        self._http = http
+        self._address = link.partition("/connect")[0]
+        self.link = link
 
     @property
     def ticket(self) -> str:
         return self.link.partition("#")[2]
 
     async def asks(self, path: str, **body: object) -> Reply:
-        url = f"{self.whole.server.address}/connect/{path}"
-        async with self.whole.http.post(url, json={"ticket": self.ticket, **body}) as answer:
+        url = f"{self._address}/connect/{path}"
+        async with self._http.post(url, json={"ticket": self.ticket, **body}) as answer:
             return Reply(answer.status, msgspec.json.decode(await answer.read()))
 
     async def gives(self, finished: Finished, **other: object) -> Reply:
@@ -92,57 +102,68 @@ class Owner:
         return found
 
 
-def chooses(whole: Whole, kind: Kind = "new", **other: str) -> Finished:
+def chooses(place: Place, kind: Kind = "new", **other: str) -> Finished:
     """What somebody does in Meta's window."""
-    return whole.emulator.signups.finish(Finish(kind=kind, **other))
+    return place.emulator.signups.finish(Finish(kind=kind, **other))
 
 
-def number_of(whole: Whole, finished: Finished) -> Number:
+def number_of(place: Place, finished: Finished) -> Number:
     """The number that came of it."""
     [number] = [
         each
-        for each in whole.emulator.world.numbers.values()
+        for each in place.emulator.world.numbers.values()
         if each.waba_id == finished.data["waba_id"]
     ]
     return number
 
 
-async def own_of(whole: Whole, role: Role | None = "owner", firm: TenantId = LUNA.id) -> Owner:
-    """Somebody who has this role at a firm, and a link to it."""
+async def own_of(whole: Whole, role: Role | None = "owner") -> Owner:
+    """Somebody who has this role at the second firm, and a link to it."""
+    ugid = await person_of(whole.stores, role)
+    return Owner(whole.http, whole.server.connect_tickets.connect_link(LUNA.id, ugid))
+
+
+async def person_of(stores: Stores, role: Role | None = "owner") -> Ugid:
+    """Somebody new, who has this role at the second firm."""
     now = datetime.now(UTC)
-    async with Database.open(whole.stores.postgres.app) as database:
-        async with database.system() as connection:
-            ugid = await add_person(connection, at=now)
-            if role is not None:
-                await set_role(connection, ugid, firm, role, now)
-    return Owner(whole, ugid, firm)
+    async with (
+        Database.open(stores.postgres.app) as database,
+        database.system() as connection,
+    ):
+        ugid = await add_person(connection, at=now)
+        if role is not None:
+            await set_role(connection, ugid, LUNA.id, role, now)
+    return ugid
 
 
-async def with_luna(whole: Whole) -> None:
+async def add_luna(stores: Stores) -> None:
     """The second firm, which has no number."""
-    from bot.lanes import Wire
-
-    async with Database.open(whole.stores.postgres.app) as database:
+    async with Database.open(stores.postgres.app) as database:
         await add_tenant(database, LUNA, rut=LUNA_RUT)
-        wire = await Wire.open(whole.stores.redis_url, name="test")
+        wire = await Wire.open(stores.redis_url, name="test")
         try:
             await publish_directory(database, wire, BOX)
         finally:
             await wire.close()
-    await until(lambda: _known(whole), within_s=10, what="the second firm")
 
 
-async def _known(whole: Whole) -> bool:
-    return whole.server.directory.firm(LUNA.id) is not None
+async def with_luna(whole: Whole) -> None:
+    """The same, and the server knows it."""
+    await add_luna(whole.stores)
+
+    async def known() -> bool:
+        return whole.server.directory.firm(LUNA.id) is not None
+
+    await until(known, within_s=10, what="the second firm")
 
 
-async def channels_of(whole: Whole, firm: TenantId = LUNA.id) -> list[SealedChannel]:
-    async with Database.open(whole.stores.postgres.app) as database:
+async def channels_of(place: Place, firm: TenantId = LUNA.id) -> list[SealedChannel]:
+    async with Database.open(place.stores.postgres.app) as database:
         return [each for each in await list_channels(database) if each.channel.tenant == firm]
 
 
-async def pin_of(whole: Whole, sealed: SealedChannel) -> str:
-    async with Database.open(whole.stores.postgres.app) as database:
+async def pin_of(place: Place, sealed: SealedChannel) -> str:
+    async with Database.open(place.stores.postgres.app) as database:
         return await read_pin(database, BOX, sealed.channel)
 
 

@@ -23,7 +23,7 @@ from handlers.whatsapp.emulator.graph_forms import GraphForms
 from handlers.whatsapp.emulator.graph_media import GraphMedia
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Pace, Phones
-from handlers.whatsapp.emulator.signups import Signups
+from handlers.whatsapp.emulator.signups import SDK, Signups
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.updates import Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
@@ -247,6 +247,7 @@ def _page_routes() -> list[web.RouteDef]:
     return [
         web.get("/", _index),
         web.get("/signup", _signup),
+        web.get(SDK, _sdk),
         web.get(r"/{file:[a-z]+\.(?:css|js|svg)}", _file),
         web.get(r"/wa.me/{phone:\d+}", _chat_link),
     ]
@@ -259,6 +260,12 @@ async def _index(request: web.Request) -> web.FileResponse:
 async def _signup(request: web.Request) -> web.FileResponse:
     """The window that Facebook opens, by `sdk.js`."""
     return web.FileResponse(PAGE / "signup.html", headers=_PAGE_HEADERS)
+
+
+async def _sdk(request: web.Request) -> web.FileResponse:
+    """For pages of any site, as Meta's."""
+    headers = {**_PAGE_HEADERS, "Access-Control-Allow-Origin": "*"}
+    return web.FileResponse(PAGE / "sdk.js", headers=headers)
 
 
 async def _file(request: web.Request) -> web.FileResponse:

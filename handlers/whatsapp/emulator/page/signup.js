@@ -69,10 +69,10 @@ id("choose").addEventListener("submit", async (event) => {
 id("report").addEventListener("click", () => {
   // Meta calls it CANCEL as well: only its data tells.
   session("CANCEL", { error_message: "Your verified name violates WhatsApp guidelines.", error_code: "524126", session_id: "f34b51dab5e0498", timestamp: String(Math.floor(Date.now() / 1000)) });
-  close();
+  setTimeout(close, 100);
 });
 
 id("cancel").addEventListener("click", () => {
   session("CANCEL", { current_step: "PHONE_NUMBER_SETUP" });
-  close();
+  setTimeout(close, 100);
 });
