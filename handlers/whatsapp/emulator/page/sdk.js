@@ -21,7 +21,7 @@
         extras: JSON.stringify(options.extras ?? {}),
         origin: location.origin,
       });
-      const popup = window.open(`${here}/signup?${query}`, "facebook", "popup,width=480,height=720");
+      const popup = window.open(`${here}/signup?${query}`, "_blank", "popup,width=480,height=720");
       if (!popup) return;
       let code = "";
       const heard = (event) => {
