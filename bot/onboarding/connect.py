@@ -39,6 +39,8 @@ PAGE: Final = "/connect"
 LIFE_MS: Final = 24 * 3_600_000
 DAY_MS: Final = 86_400_000
 FIELD: Final = "connect"
+MAY_CONNECT: Final = ("owner", "admin")
+"""Roles."""
 MENDED: Final = ("app_removed", "token", "permission", "number_setup")
 """Why a number is held, of what connecting it anew mends."""
 

@@ -28,7 +28,14 @@ from bot.identity import people
 from bot.identity.routes import answer_json, read_body, too_many, unavailable
 from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
-from bot.onboarding.connect import PAGE, Connections, ConnectTickets, Ticket, UsedError
+from bot.onboarding.connect import (
+    MAY_CONNECT,
+    PAGE,
+    Connections,
+    ConnectTickets,
+    Ticket,
+    UsedError,
+)
 from bot.people.directory import Directory
 from bot.people.errors import TakenError
 from bot.store.database import Database
@@ -251,7 +258,7 @@ class ConnectPage:
             raise ApiError(HTTPStatus.GONE, "late", "This link is over: ask for another one.")
         async with self._database.system() as connection:
             role = await people.role_in(connection, ticket.ugid, ticket.tenant)
-        if role not in ("owner", "admin"):
+        if role not in MAY_CONNECT:
             self._metrics.count("connect_ticket", "no_member")
             raise ApiError(
                 HTTPStatus.FORBIDDEN, "no_member", "You do not act for this firm any more."

@@ -4,6 +4,7 @@ One item carries a connection from step to step. Where it is, is written down af
 twice: so whoever finds the item after a crash goes on where it was, or a step before.
 """
 
+from dataclasses import replace
 from typing import Final, Literal, Protocol, assert_never, get_args
 
 import msgspec
@@ -30,6 +31,8 @@ UNBORN_TRIES: Final = (
 BACKOFF_MS: Final = 1_000
 BACKOFF_MAX_MS: Final = 60_000
 TRIES_MAX: Final = 25  # about twenty minutes: then the owner is told, and asks again
+REGISTER_TRIES_MAX: Final = 5  # ours, see below
+REGISTER_MS: Final = 2_000
 DELETED_MS: Final = 5 * 60_000  # Meta, 133015: wait so long before a number is registered again
 SETTLES_MS: Final = 60_000  # Meta needs a moment until a new number is well
 
@@ -184,7 +187,7 @@ class Connecting:
             case "register":
                 # Asked first: a try counts although Meta may not have heard of it.
                 if not await self._is_in_the_app(found):
-                    await register(self._graph, self._book, channel, token)
+                    return await self._register(found, tries)
             case "sync":
                 if found.coexistence:
                     await self._sync(found)
@@ -210,6 +213,22 @@ class Connecting:
                 return told
             case _:
                 return found.coexistence
+
+    async def _register(self, found: Connection, tries: int) -> Again | Failure | None:
+        try:
+            await register(self._graph, self._book, found.channel, found.token)
+        except GraphFault as fault:
+            outcome = self._refused(fault, tries)
+        except GraphError:
+            outcome = self._later("unreachable", tries)
+        else:
+            return None
+        if not isinstance(outcome, Again):
+            return outcome
+        # Meta allows ten tries in three days: some are left to the owner.
+        if tries >= REGISTER_TRIES_MAX:
+            return "down"
+        return replace(outcome, after_ms=max(outcome.after_ms, REGISTER_MS << tries))
 
     async def _sync(self, found: Connection) -> None:
         """Meta wants it asked for within 24 hours, once; a second time it refuses, and so the number works as well."""

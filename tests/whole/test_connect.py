@@ -246,8 +246,10 @@ async def test_a_platform_without_an_app_says_so(
         owner = await own_of(whole)
 
         assert owner.link == ""
-        reply = await owner.asks("status", ticket="x")
-        assert (reply.status, reply.problem) == (404, "cannot")
+        url = f"{whole.server.address}/connect/status"
+        async with whole.http.post(url, json={"ticket": "x"}) as answer:
+            assert answer.status == 404
+            assert (await answer.json())["type"].endswith(":cannot")
 
 
 # ------------------------------------------------------------------ what the browser says is not believed
@@ -424,6 +426,55 @@ async def test_meta_away_is_said_and_changes_nothing(whole: Whole, owner: Owner)
 
     assert (reply.status, reply.problem) == (409, "down")
     assert await channels_of(whole) == []
+
+
+async def test_meta_away_for_long_is_told_and_gone_on_with(
+    stores: Stores, tmp_path: Path, free_port: int
+) -> None:
+    clock = Clock()
+    async with whole_server(stores, tmp_path, free_port, clock=clock) as whole:
+        await with_luna(whole)
+        owner = await own_of(whole)
+        finished = chooses(whole)
+        number = number_of(whole, finished)
+        whole.emulator.accounts.change(number.id, {"register_fails_with": 2})
+        await owner.gives(finished)
+
+        async def given_up() -> bool:
+            clock.shift(61_000)
+            return (await owner.stands())["state"] == "failed"
+
+        await until(given_up, within_s=30)
+        assert (await owner.stands())["reason"] == "down"
+
+        whole.emulator.accounts.change(number.id, {"register_fails_with": 0})
+        await owner.asks("again")
+        await owner.comes("done")
+
+
+async def test_a_number_that_meta_lets_send_nothing_is_told(
+    stores: Stores, tmp_path: Path, free_port: int
+) -> None:
+    clock = Clock()
+    async with whole_server(stores, tmp_path, free_port, clock=clock) as whole:
+        await with_luna(whole)
+        owner = await own_of(whole)
+        finished = chooses(whole)
+        number = number_of(whole, finished)
+        whole.emulator.accounts.change(number.id, {"unpaid": True})
+        await owner.gives(finished)
+
+        async def told() -> bool:
+            clock.shift(10_000)
+            return (await owner.stands())["state"] == "failed"
+
+        await until(told, within_s=30)
+        stands = await owner.stands()
+        assert (stands["reason"], stands["step"]) == ("blocked", "check")
+
+        whole.emulator.accounts.change(number.id, {"unpaid": False})
+        await owner.asks("again")
+        await owner.comes("done")
 
 
 # ------------------------------------------------------------------ nothing leaks

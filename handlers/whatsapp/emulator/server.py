@@ -119,6 +119,7 @@ class Emulator:
             witness=witness,
         )
         self.accounts = Accounts(self.world, clock=clock, post=self._webhooks.put_raw)
+        self._webhooks.is_subscribed = lambda number: self.accounts.standing(number).subscribed
         self.signups = Signups(self.world, self.accounts, app_secret=app_secret, clock=clock)
         self._graph = Graph(
             world=self.world,

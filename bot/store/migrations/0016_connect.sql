@@ -22,3 +22,6 @@ ALTER TABLE smarterbot.number_connections ENABLE ROW LEVEL SECURITY;
 ALTER TABLE smarterbot.number_connections FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON smarterbot.number_connections
   USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid));
+-- A person sees what they connected.
+CREATE POLICY person ON smarterbot.number_connections FOR SELECT
+  USING (ugid = (SELECT nullif(current_setting('app.ugid', true), '')::uuid));
