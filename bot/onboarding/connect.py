@@ -367,6 +367,10 @@ class Connections:
             await publish_directory(self._database, self._wire, self._box)
             await self._directory.check()
 
+    async def choose_pin(self, channel: Channel, new: str) -> str:
+        with _down():
+            return await self._pins.choose_pin(channel, new)
+
     async def read_pin(self, channel: Channel) -> str:
         with _down():
             return await self._pins.read_pin(channel)

@@ -20,7 +20,7 @@ class TooManyError(PeopleError, TooManyTriesError):
 
 
 async def read_pin(database: Database, box: SecretBox, channel: Channel) -> str:
-    """The PIN that the number was registered with; empty if it was not by us.
+    """The PIN that the number was registered with, or is to be; empty if there is none.
 
     Raises:
         SealError: it is not this channel's, or its key is gone.
@@ -32,6 +32,21 @@ async def read_pin(database: Database, box: SecretBox, channel: Channel) -> str:
             channel.id,
         )
     return box.open(sealed, tenant=channel.tenant, field=_field(channel.id)) if sealed else ""
+
+
+async def choose_pin(database: Database, box: SecretBox, channel: Channel, new: str) -> str:
+    """See `handlers.whatsapp.registration.Pins.choose_pin`. Raises as `read_pin`."""
+    async with database.tenant(channel.tenant) as connection:
+        sealed = await connection.fetchval(
+            """
+            UPDATE smarterbot.channels SET pin = coalesce(nullif(pin, ''), $3)
+            WHERE tenant_id = $1 AND id = $2 RETURNING pin
+            """,
+            channel.tenant,
+            channel.id,
+            seal_pin(box, channel.id, new, tenant=channel.tenant),
+        )
+    return box.open(sealed, tenant=channel.tenant, field=_field(channel.id))
 
 
 async def keep_pin(database: Database, box: SecretBox, channel: Channel, pin: str) -> None:
@@ -90,6 +105,9 @@ class PostgresPins:
         self._database = database
         self._box = box
         self._clock = clock
+
+    async def choose_pin(self, channel: Channel, new: str) -> str:
+        return await choose_pin(self._database, self._box, channel, new)
 
     async def read_pin(self, channel: Channel) -> str:
         return await read_pin(self._database, self._box, channel)

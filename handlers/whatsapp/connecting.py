@@ -20,7 +20,13 @@ from handlers.whatsapp.client import Graph
 from handlers.whatsapp.errors import GraphError, GraphFault
 from handlers.whatsapp.faults import Reaction
 from handlers.whatsapp.meter import Meter
-from handlers.whatsapp.registration import Pins, TooManyTriesError, register, subscribe
+from handlers.whatsapp.registration import (
+    PIN_MISMATCH,
+    Pins,
+    TooManyTriesError,
+    register,
+    subscribe,
+)
 
 KIND: Final = "connect"
 BOOK_DOWN_MS: Final = 2_000
@@ -51,7 +57,7 @@ Failure = Literal[
 ]
 
 _BY_CODE: Final[dict[int, Failure]] = {
-    133005: "pin",
+    PIN_MISMATCH: "pin",
     133006: "unverified",
     133008: "pin_wait",
     133009: "pin_wait",
@@ -275,9 +281,6 @@ class Connecting:
         return Again(max(wait_ms, at_least_ms), why)
 
     async def _fail(self, found: Connection, failure: Failure) -> None:
-        if failure == "pin":
-            # It opens nothing: the next one is the owner's to say.
-            await self._book.keep_pin(found.channel, "")
         await self._book.end(found, failure)
         self._meter.count("connect", failure)
         log.warning("connect.failed", tenant=found.tenant, channel=found.channel.id, why=failure)

@@ -4,7 +4,7 @@ Source: Meta, "Subscribed apps", "Registration", "Two-step verification" (v26.0)
 """
 
 import secrets
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec.json import encode
 
@@ -17,11 +17,21 @@ class TooManyTriesError(Exception):
     """Meta would refuse it: a number was registered too often lately."""
 
 
+PIN_MISMATCH: Final = 133005
+
+
 class Pins(Protocol):
     """What is kept of the numbers' PINs, sealed."""
 
+    async def choose_pin(self, channel: Channel, new: str) -> str:
+        """The PIN of the number that we keep; if there is none, the new one is kept from now on, and answered.
+
+        Two that ask at once are answered the same.
+        """
+        ...
+
     async def read_pin(self, channel: Channel) -> str:
-        """The PIN that the number was registered with; empty if it was not by us."""
+        """The PIN that we keep; empty if there is none."""
         ...
 
     async def keep_pin(self, channel: Channel, pin: str) -> None:
@@ -58,15 +68,18 @@ async def register(
         GraphError, TooManyTriesError: it is not registered, or may not be.
     """
     before = await pins.read_pin(channel)
-    pin = given or before or f"{secrets.randbelow(10**6):06}"
     left = await pins.count_try(channel)
     # Kept before Meta hears of it: a PIN that only Meta knows takes days to get rid of.
-    await pins.keep_pin(channel, pin)
+    if given:
+        await pins.keep_pin(channel, given)
+    pin = given or await pins.choose_pin(channel, f"{secrets.randbelow(10**6):06}")
     body = encode({"messaging_product": "whatsapp", "pin": pin})
     try:
         await graph.request("POST", f"{channel.phone_number_id}/register", token, body)
-    except GraphFault:
-        await pins.keep_pin(channel, before)
+    except GraphFault as fault:
+        # Any other refusal leaves it open what another process has come to with the same PIN.
+        if fault.code == PIN_MISMATCH:
+            await pins.keep_pin(channel, before if given else "")
         raise
     return left
 

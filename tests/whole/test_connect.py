@@ -13,7 +13,12 @@ from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.onboarding.connect import LIFE_MS
 from bot.people.channels import open_token
+from bot.people.registrations import PostgresPins
+from bot.store.database import Database
+from handlers.whatsapp.client import Graph
 from handlers.whatsapp.emulator.signups import PIN
+from handlers.whatsapp.http import Origin
+from handlers.whatsapp.registration import register
 from tests.whole.conftest import SECRET, Whole, whole_server
 from tests.whole.connecting import (
     BOX,
@@ -398,7 +403,7 @@ async def test_what_passes_is_waited_for(whole: Whole, owner: Owner, code: int) 
     await owner.gives(finished)
 
     async def tried() -> bool:
-        return (await owner.stands())["step"] == "register"
+        return str((await owner.stands())["step"]) == "register"
 
     await until(tried, within_s=10)
     await asyncio.sleep(0.2)
@@ -442,7 +447,7 @@ async def test_meta_away_for_long_is_told_and_gone_on_with(
 
         async def given_up() -> bool:
             clock.shift(61_000)
-            return (await owner.stands())["state"] == "failed"
+            return str((await owner.stands())["state"]) == "failed"
 
         await until(given_up, within_s=30)
         assert (await owner.stands())["reason"] == "down"
@@ -466,7 +471,7 @@ async def test_a_number_that_meta_lets_send_nothing_is_told(
 
         async def told() -> bool:
             clock.shift(10_000)
-            return (await owner.stands())["state"] == "failed"
+            return str((await owner.stands())["state"]) == "failed"
 
         await until(told, within_s=30)
         stands = await owner.stands()
@@ -475,6 +480,28 @@ async def test_a_number_that_meta_lets_send_nothing_is_told(
         whole.emulator.accounts.change(number.id, {"unpaid": False})
         await owner.asks("again")
         await owner.comes("done")
+
+
+async def test_two_that_register_at_once_use_one_pin(whole: Whole, owner: Owner) -> None:
+    """One of them stood still for longer than its lease."""
+    finished = chooses(whole)
+    await owner.gives(finished)
+    await owner.comes("done")
+    [sealed] = await channels_of(whole)
+    number = number_of(whole, finished)
+    async with Database.open(whole.stores.postgres.app) as database:
+        pins = PostgresPins(database, BOX, Clock())
+        await pins.keep_pin(sealed.channel, "")
+        whole.emulator.accounts.change(number.id, {"pin": "", "registered": False})
+        origin = Origin(whole.settings.graph_url)
+        graph = Graph(origin, version="v26.0")
+
+        await asyncio.gather(
+            *(register(graph, pins, sealed.channel, number.token) for _ in range(4))
+        )
+        origin.close()
+
+    assert standing(whole, number.id).pin == await pin_of(whole, sealed) != ""
 
 
 # ------------------------------------------------------------------ nothing leaks
