@@ -61,6 +61,8 @@ from bot.media.retention import Retention, media_days
 from bot.metrics import Metrics
 from bot.onboarding.assembly import NO_SYSTEMS, Onboarding
 from bot.onboarding.assembly import Links as FirmLinks
+from bot.onboarding.connect import Connections, ConnectTickets
+from bot.onboarding.connect_page import ConnectPage
 from bot.onboarding.demo import DemoCodes, Demos, demo_link
 from bot.onboarding.owner import OwnerCalls
 from bot.onboarding.setup import SystemSetUp
@@ -92,6 +94,8 @@ from handlers.outside import Outside
 from handlers.ports import Handler
 from handlers.whatsapp.care import WhatsAppCare
 from handlers.whatsapp.client import Graph
+from handlers.whatsapp.connecting import Connecting
+from handlers.whatsapp.embedded_signup import EmbeddedSignup
 from handlers.whatsapp.form_tokens import FormTokens
 from handlers.whatsapp.forms import Forms
 from handlers.whatsapp.http import Origin
@@ -138,6 +142,7 @@ class Running:
     journal: Journal
     metrics: Metrics
     clock: Clock
+    connect_tickets: ConnectTickets
 
 
 @contextlib.asynccontextmanager
@@ -283,7 +288,15 @@ async def running(
                 firm, number, codes=codes_of_demos, texts=book.texts, chat_url=settings.chat_url
             )
 
-        firm_links = FirmLinks(demo=link_to_demo_of, has_demos=lambda: directory.demo() is not None)
+        connect_tickets = ConnectTickets(
+            box, address=settings.address, able=bool(settings.meta_config_id), clock=clock
+        )
+        firm_links = FirmLinks(
+            demo=link_to_demo_of,
+            connect=connect_tickets.connect_link,
+            has_demos=lambda: directory.demo() is not None,
+            can_connect=lambda: connect_tickets.able,
+        )
         onboarding = Onboarding.assemble(
             wire, database=database, directory=directory, box=box, writers=Writers(lanes, directory),
             proposals=proposals, errands=errands, alerts=care, limits=limits, links=firm_links, systems=systems,
@@ -346,7 +359,9 @@ async def running(
                 jitter=random.random,
             ),
         ]  # fmt: skip
-        handlers = [*of_turns, *onboarding.handlers, *others.handlers, *told]
+        connections = Connections(database, wire, box, directory, errands, clock=clock)
+        connecting = Connecting(graph, connections, care=care, clock=clock, meter=metrics)
+        handlers = [*of_turns, *onboarding.handlers, *others.handlers, *told, connecting]
 
         # ------------------------------------------------------- the engine
         carriers: dict[str, Carrier] = {}
@@ -456,6 +471,23 @@ async def running(
             app.add_routes(api.routes())
             app.add_routes(identity.routes)
             app.add_routes(others.routes)
+            connect_page = ConnectPage(
+                connect_tickets,
+                connections,
+                EmbeddedSignup(graph, app_id=settings.meta_app_id, app_secret=settings.app_secret),
+                database=database,
+                directory=directory,
+                texts=book.texts,
+                limits=limits,
+                app_id=settings.meta_app_id,
+                config_id=settings.meta_config_id,
+                sdk_url=settings.meta_sdk_url,
+                chat_url=settings.chat_url,
+                graph_version=settings.graph_version,
+                clock=clock,
+                metrics=metrics,
+            )
+            app.add_routes(connect_page.routes())
             await identity.keys.look()
             posts.append(Post(PATH, SIGNATURE, webhook.hear))
         if extend is not None:
@@ -485,7 +517,9 @@ async def running(
                 ):
                     log.info("server.started", role=role, address=address, shards=lanes.shards)
                     try:
-                        yield Running(address, lanes, directory, journal, metrics, clock)
+                        yield Running(
+                            address, lanes, directory, journal, metrics, clock, connect_tickets
+                        )
                     finally:
                         health.stopping = True
             finally:

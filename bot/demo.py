@@ -18,9 +18,16 @@ from bot.clock import Clock
 from bot.embedded.stores import Stores
 from bot.lanes import Wire
 from bot.onboarding.demo import link_to_demo
-from bot.people.channels import Mark, add_channel, list_channels, mark_channel, mark_of
+from bot.people.channels import (
+    Mark,
+    add_channel,
+    list_channels,
+    mark_channel,
+    mark_of,
+    open_token,
+)
 from bot.people.directory import publish_directory
-from bot.people.tenants import add_tenant, get_tenant
+from bot.people.tenants import add_tenant, get_tenant, list_firms
 from bot.settings import Settings, from_environment
 from bot.store.database import Database
 from bot.store.keys import embedded_keys
@@ -30,7 +37,9 @@ from flows.dialog.ctx import Firm
 from flows.values.ids import ChannelId, TenantId
 from flows.values.rut import Rut
 from handlers.ports import Channel
+from handlers.whatsapp.emulator.accounts import APP_ID
 from handlers.whatsapp.emulator.server import Emulator
+from handlers.whatsapp.emulator.signups import CONFIG_ID, SDK
 from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
 from handlers.whatsapp.emulator.world import Number, NumberId
 from handlers.whatsapp.webhook import PATH
@@ -86,14 +95,21 @@ SETTINGS: Final = {
 }
 
 
+OWN_NUMBERS: Final = (NUMBER, PLATFORM_NUMBER, DEMO_NUMBER)
+
+
 def demo_settings(settings: Settings) -> Settings:
     """The settings of a process that talks to its own emulator."""
+    emulator = f"http://{settings.host}:{settings.port}"
     return replace(
         settings,
         app_secret=settings.app_secret or secrets.token_hex(16),
         verify_token=settings.verify_token or secrets.token_hex(16),
-        graph_url=f"http://{settings.host}:{settings.port}",
-        chat_url=f"http://{settings.host}:{settings.port}{CHATS}",
+        graph_url=emulator,
+        chat_url=f"{emulator}{CHATS}",
+        meta_app_id=APP_ID,
+        meta_config_id=CONFIG_ID,
+        meta_sdk_url=f"{emulator}{SDK}",
     )
 
 
@@ -172,8 +188,29 @@ def _channel(number: Number, tenant: TenantId, mark: Mark) -> Channel:
     )
 
 
-def mount_emulator(settings: Settings, app: web.Application, clock: Clock) -> None:
-    """Add the emulator to a process's own web server; its page is at `/`."""
+async def connected_numbers(settings: Settings, stores: Stores) -> list[Number]:
+    """Numbers that were connected on `/connect` before: an emulator that is started anew has to be told of them."""
+    box = SecretBox(settings.keys or embedded_keys(settings.data))
+    async with Database.open(stores.postgres.app) as database:
+        names = {firm.id: firm.name for firm in await list_firms(database)}
+        return [
+            Number(
+                id=NumberId(channel.phone_number_id),
+                waba_id=channel.waba_id,
+                display_phone=channel.display_phone,
+                name=names[channel.tenant],
+                token=open_token(box, sealed),
+                portfolio_id=channel.portfolio_id or channel.waba_id,
+            )
+            for sealed in await list_channels(database)
+            if (channel := sealed.channel).phone_number_id not in {each.id for each in OWN_NUMBERS}
+        ]
+
+
+def mount_emulator(
+    settings: Settings, connected: Sequence[Number], app: web.Application, clock: Clock
+) -> None:
+    """Add the emulator to a process's own web server; its page is at `/`. `connected`: see `connected_numbers`."""
 
     async def shift(ms: int) -> None:
         clock.shift(ms)
@@ -181,7 +218,7 @@ def mount_emulator(settings: Settings, app: web.Application, clock: Clock) -> No
     emulator = Emulator(
         callback_url=f"http://{settings.host}:{settings.port}{PATH}",
         app_secret=settings.app_secret,
-        numbers=[NUMBER, PLATFORM_NUMBER, DEMO_NUMBER],
+        numbers=[*OWN_NUMBERS, *connected],
         templates=read_templates(SAMPLES),
         clock=clock,
         on_shift=shift,

@@ -58,6 +58,10 @@ class Settings:
     graph_url: str
     graph_version: str
     chat_url: str
+    meta_app_id: str
+    """Empty, like `meta_config_id`: firms cannot connect numbers of theirs here."""
+    meta_config_id: str
+    meta_sdk_url: str
     knock_days: int
     shards: int
     replicas_wait: int
@@ -114,6 +118,12 @@ class Variable:
 
 
 def _text(value: str) -> str:
+    return value
+
+
+def _digits(value: str) -> str:
+    if value and not (value.isascii() and value.isdigit()):
+        raise ValueError("digits are expected, as Meta's pages show them")
     return value
 
 
@@ -255,6 +265,21 @@ VARIABLES: Final = (
     Variable(
         "WHATSAPP_CHAT_URL", "https://wa.me", "Where links that open a chat lead; the emulator's page in development",
         _web_url, "chat_url",
+    ),
+    Variable(
+        "META_APP_ID", "", "Id of the Meta app: with META_CONFIG_ID, firms connect their own numbers on `/connect`",
+        _digits, "meta_app_id",
+    ),
+    Variable(
+        "META_CONFIG_ID",
+        "",
+        "Id of the app's Facebook Login for Business configuration of the variation WhatsApp Embedded Signup (v4)",
+        _digits,
+        "meta_config_id",
+    ),
+    Variable(
+        "META_SDK_URL", "https://connect.facebook.net/es_LA/sdk.js",
+        "Meta's JavaScript SDK for `/connect`; the emulator's in development", _web_url, "meta_sdk_url",
     ),
     Variable(
         "WHATSAPP_KNOCK_DAYS",
@@ -472,6 +497,10 @@ def _contradictions(given: set[str]) -> list[str]:
         problems.append("DATABASE_URL: set it too, or unset REDIS_URL to use the embedded stores")
     if "DATABASE_OWNER_URL" in given and "DATABASE_URL" not in given:
         problems.append("DATABASE_OWNER_URL: is for DATABASE_URL, which is not set")
+    if ("META_APP_ID" in given) != ("META_CONFIG_ID" in given):
+        problems.append("META_APP_ID, META_CONFIG_ID: set both, or neither")
+    if "META_APP_ID" in given and "WHATSAPP_APP_SECRET" not in given:
+        problems.append("WHATSAPP_APP_SECRET: is needed with META_APP_ID: Meta gives tokens for it")
     if "CLERK_ISSUER" in given and "CLERK_AUTHORIZED_PARTIES" not in given:
         problems.append(
             "CLERK_AUTHORIZED_PARTIES: is needed with CLERK_ISSUER: name the origins of the pages that log in by Clerk"

@@ -11,6 +11,8 @@ from bot.cli.output import AsJson, DryRun, FieldError, print_json, print_line, p
 from bot.cli.session import Session, in_session
 from bot.clock import Clock
 from bot.identity.keys import reseal_keys
+from bot.identity.people import role_in
+from bot.onboarding.connect import MAY_CONNECT, ConnectTickets
 from bot.people.channels import (
     Mark,
     SealedChannel,
@@ -29,7 +31,7 @@ from bot.people.registrations import reseal_pin
 from bot.people.systems import reseal_systems
 from bot.people.tenants import get_tenant
 from bot.settings import whatsapp_token
-from flows.values.ids import ChannelId, TenantId
+from flows.values.ids import ChannelId, TenantId, Ugid
 from handlers.ports import THROUGHPUT, THROUGHPUT_MAX, Channel
 
 app = typer.Typer(help="WhatsApp numbers of the firms.", no_args_is_help=True)
@@ -94,6 +96,36 @@ def add(
     )
     if not token:
         print_line(f"it cannot send yet: smarterbot channel token {channel.id}")
+
+
+@app.command("link")
+def link(
+    *,
+    tenant: Annotated[UUID, typer.Option(help="Id of the tenant.")],
+    person: Annotated[UUID, typer.Option(help="UGID of its owner or administrator.")],
+    as_json: AsJson = False,
+) -> None:
+    """A link to the page on which this person connects a number of the firm: good for 24 hours, and for one number."""
+    firm, ugid = TenantId(str(tenant)), Ugid(str(person))
+
+    async def work(session: Session) -> str:
+        settings = session.settings
+        await get_tenant(session.database, firm)
+        async with session.database.system() as connection:
+            role = await role_in(connection, ugid, firm)
+        if role not in MAY_CONNECT:
+            raise FieldError("--person: is neither owner nor administrator of this tenant")
+        return ConnectTickets(
+            session.box, address=settings.address, able=bool(settings.meta_config_id), clock=Clock()
+        ).connect_link(firm, ugid)
+
+    made = in_session(work)
+    if not made:
+        raise FieldError("META_APP_ID, META_CONFIG_ID: are not set: this platform cannot")
+    if as_json:
+        print_json({"link": made})
+    else:
+        print_line(made)
 
 
 @app.command("list")

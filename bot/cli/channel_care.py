@@ -1,7 +1,6 @@
 """`smarterbot channel doctor|subscribe|register|deregister`: what is wrong with a number, and how it is mended."""
 
 import re
-import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import typer
-from msgspec.json import encode
 
 from bot.cli.meta import Line, find_line, find_lines, graph_of
 from bot.cli.output import AsJson, DryRun, FieldError, print_facts, print_json, print_line
@@ -17,11 +15,11 @@ from bot.cli.session import Session, in_session
 from bot.clock import Clock
 from bot.people.alerts import Alert, list_alerts
 from bot.people.health import free_channel, get_health
-from bot.people.registrations import count_try, keep_pin, read_pin
+from bot.people.registrations import PostgresPins
 from handlers.ports import Channel
+from handlers.whatsapp import registration
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.doctor import Report, examine
-from handlers.whatsapp.errors import GraphFault
 from handlers.whatsapp.health import Health
 
 Id = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the channel.")]
@@ -68,7 +66,7 @@ def subscribe(channel: Id, *, dry_run: DryRun = False, as_json: AsJson = False) 
         line = await find_line(session, channel)
         if not dry_run:
             async with graph_of(session) as graph:
-                await graph.request("POST", f"{line.channel.waba_id}/subscribed_apps", line.token)
+                await registration.subscribe(graph, line.channel, line.token)
 
     in_session(work)
     _done("subscribed", "the app is subscribed", dry_run=dry_run, as_json=as_json)
@@ -86,23 +84,12 @@ def register(channel: Id, *, dry_run: DryRun = False, as_json: AsJson = False) -
 
     async def work(session: Session) -> int:
         line = await find_line(session, channel)
-        database, box = session.database, session.box
-        before = await read_pin(database, box, line.channel)
-        pin = given or before or f"{secrets.randbelow(10**6):06}"
         if dry_run:
             return 0
-        left = await count_try(database, line.channel, at=Clock().now_ms())
-        # Kept before Meta hears of it: a PIN that only Meta knows takes days to get rid of.
-        await keep_pin(database, box, line.channel, pin)
-        body = encode({"messaging_product": "whatsapp", "pin": pin})
-        path = f"{line.channel.phone_number_id}/register"
+        pins = PostgresPins(session.database, session.box, Clock())
         async with graph_of(session) as graph:
-            try:
-                await graph.request("POST", path, line.token, body)
-            except GraphFault:
-                await keep_pin(database, box, line.channel, before)
-                raise
-        await free_channel(database, line.channel, "number_setup", at=Clock().now_ms())
+            left = await registration.register(graph, pins, line.channel, line.token, given=given)
+        await free_channel(session.database, line.channel, "number_setup", at=Clock().now_ms())
         await session.publish()
         return left
 
@@ -118,9 +105,7 @@ def deregister(channel: Id, *, dry_run: DryRun = False, as_json: AsJson = False)
         line = await find_line(session, channel)
         if not dry_run:
             async with graph_of(session) as graph:
-                await graph.request(
-                    "POST", f"{line.channel.phone_number_id}/deregister", line.token
-                )
+                await registration.deregister(graph, line.channel, line.token)
 
     in_session(work)
     _done("deregistered", "the number is deregistered", dry_run=dry_run, as_json=as_json)

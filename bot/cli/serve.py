@@ -34,15 +34,18 @@ def worker() -> None:
 def dev() -> None:
     """Run everything with a demo firm, and an emulator that plays Meta and the phones."""
     from bot.app import run
-    from bot.demo import demo_settings, mount_emulator, prepare_town
+    from bot.demo import connected_numbers, demo_settings, mount_emulator, prepare_town
+    from handlers.whatsapp.emulator.world import Number
 
     settings = demo_settings(replace(from_environment(), log_format="console"))
 
     demo = ""
+    connected: list[Number] = []
 
     def before(stores: Stores) -> None:
         nonlocal demo
         demo = asyncio.run(prepare_town(settings, stores))
+        connected.extend(asyncio.run(connected_numbers(settings, stores)))
 
     def ready(address: str) -> None:
         print_line(f"Its bot on the demo number: {demo}")
@@ -52,7 +55,7 @@ def dev() -> None:
     run(
         settings,
         role="all",
-        extend=partial(mount_emulator, settings),
+        extend=partial(mount_emulator, settings, connected),
         before=before,
         ready=ready,
     )

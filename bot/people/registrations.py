@@ -3,22 +3,24 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from bot.clock import Clock
 from bot.people.errors import PeopleError
 from bot.store.database import Database
 from bot.store.secrets import SecretBox
-from flows.values.ids import ChannelId
+from flows.values.ids import ChannelId, TenantId
 from handlers.ports import Channel
+from handlers.whatsapp.registration import TooManyTriesError
 
 TRIES_MAX: Final = 10  # Meta: of a number ...
 TRIES_WITHIN: Final = timedelta(hours=72)  # ... in 72 hours; error 133016
 
 
-class TooManyError(PeopleError):
+class TooManyError(PeopleError, TooManyTriesError):
     """Meta would refuse it; the message says when it may be tried again."""
 
 
 async def read_pin(database: Database, box: SecretBox, channel: Channel) -> str:
-    """The PIN that the number was registered with; empty if it was not by us.
+    """The PIN that the number was registered with, or is to be; empty if there is none.
 
     Raises:
         SealError: it is not this channel's, or its key is gone.
@@ -32,6 +34,21 @@ async def read_pin(database: Database, box: SecretBox, channel: Channel) -> str:
     return box.open(sealed, tenant=channel.tenant, field=_field(channel.id)) if sealed else ""
 
 
+async def choose_pin(database: Database, box: SecretBox, channel: Channel, new: str) -> str:
+    """See `handlers.whatsapp.registration.Pins.choose_pin`. Raises as `read_pin`."""
+    async with database.tenant(channel.tenant) as connection:
+        sealed = await connection.fetchval(
+            """
+            UPDATE smarterbot.channels SET pin = coalesce(nullif(pin, ''), $3)
+            WHERE tenant_id = $1 AND id = $2 RETURNING pin
+            """,
+            channel.tenant,
+            channel.id,
+            seal_pin(box, channel.id, new, tenant=channel.tenant),
+        )
+    return box.open(sealed, tenant=channel.tenant, field=_field(channel.id))
+
+
 async def keep_pin(database: Database, box: SecretBox, channel: Channel, pin: str) -> None:
     """Keep the PIN, sealed; an empty one forgets it."""
     async with database.tenant(channel.tenant) as connection:
@@ -39,8 +56,13 @@ async def keep_pin(database: Database, box: SecretBox, channel: Channel, pin: st
             "UPDATE smarterbot.channels SET pin = $3 WHERE tenant_id = $1 AND id = $2",
             channel.tenant,
             channel.id,
-            box.seal(pin, tenant=channel.tenant, field=_field(channel.id)) if pin else "",
+            seal_pin(box, channel.id, pin, tenant=channel.tenant),
         )
+
+
+def seal_pin(box: SecretBox, channel: ChannelId, pin: str, *, tenant: TenantId) -> str:
+    """A PIN ready to be stored."""
+    return box.seal(pin, tenant=tenant, field=_field(channel)) if pin else ""
 
 
 async def count_try(database: Database, channel: Channel, *, at: int) -> int:
@@ -74,6 +96,27 @@ async def count_try(database: Database, channel: Channel, *, at: int) -> int:
             [*lately, now],
         )
     return TRIES_MAX - len(lately) - 1
+
+
+class PostgresPins:
+    """Implements `handlers.whatsapp.registration.Pins`."""
+
+    def __init__(self, database: Database, box: SecretBox, clock: Clock) -> None:
+        self._database = database
+        self._box = box
+        self._clock = clock
+
+    async def choose_pin(self, channel: Channel, new: str) -> str:
+        return await choose_pin(self._database, self._box, channel, new)
+
+    async def read_pin(self, channel: Channel) -> str:
+        return await read_pin(self._database, self._box, channel)
+
+    async def keep_pin(self, channel: Channel, pin: str) -> None:
+        await keep_pin(self._database, self._box, channel, pin)
+
+    async def count_try(self, channel: Channel) -> int:
+        return await count_try(self._database, channel, at=self._clock.now_ms())
 
 
 async def reseal_pin(database: Database, box: SecretBox, channel: Channel) -> bool:

@@ -251,6 +251,9 @@ class WhatsAppCare:
 
     async def _examine(self, examine: Examine, *, tries: int) -> Outcome:
         channel = self._directory.channel(examine.channel)
+        if channel is None and await self._directory.look_again():
+            # Another process has just added it.
+            channel = self._directory.channel(examine.channel)
         if channel is None:
             return Done()
         known, _ = await self._book.change_health(channel, lambda health: health, at=examine.at)

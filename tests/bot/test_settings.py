@@ -17,6 +17,7 @@ from bot.settings import (
 )
 
 KEY = base64.b64encode(bytes(32)).decode()
+META = {"META_APP_ID": "1", "META_CONFIG_ID": "2", "WHATSAPP_APP_SECRET": "secret"}
 OUTSIDE = {
     "DATABASE_URL": "postgresql://smarterbot_app@db/smarterbot",
     "REDIS_URL": "redis://cache",
@@ -69,6 +70,10 @@ def test_an_empty_variable_is_an_unset_one() -> None:
             id="graph-url-without-scheme",
         ),
         pytest.param({"WHATSAPP_GRAPH_VERSION": "26"}, "WHATSAPP_GRAPH_VERSION: a version such as", id="version"),
+        pytest.param({**META, "META_APP_ID": "x1"}, "META_APP_ID: digits are expected", id="app-id"),
+        pytest.param({**META, "META_CONFIG_ID": ""}, "META_APP_ID, META_CONFIG_ID: set both", id="app-alone"),
+        pytest.param({**META, "WHATSAPP_APP_SECRET": ""}, "WHATSAPP_APP_SECRET: is needed with", id="no-app-secret"),
+        pytest.param({"META_SDK_URL": "sdk.js"}, "META_SDK_URL: a URL with a host", id="sdk"),
         pytest.param({**OUTSIDE, "DATABASE_URL": "mysql://db"}, "DATABASE_URL: a URL that starts with", id="scheme"),
         pytest.param({**OUTSIDE, "REDIS_URL": "cache:6379"}, "REDIS_URL: the store's address must be", id="store"),
         pytest.param({**OUTSIDE, "REDIS_URL": "redis://cache/3"}, "REDIS_URL: the lanes live in", id="database-3"),

@@ -19,8 +19,10 @@ from bot.people.channels import Mark
 from bot.settings import Settings, read_settings
 from bot.store.database import STATEMENT_CACHE
 from flows.dialog.advance import Book
+from handlers.whatsapp.emulator.accounts import APP_ID
 from handlers.whatsapp.emulator.phones import Pace
 from handlers.whatsapp.emulator.server import Emulator, serving
+from handlers.whatsapp.emulator.signups import CONFIG_ID, SDK
 from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
 from handlers.whatsapp.emulator.webhooks import Retries
 from handlers.whatsapp.emulator.world import Number, Truth
@@ -109,6 +111,9 @@ async def whole_server(
                 "WHATSAPP_APP_SECRET": SECRET,
                 "WHATSAPP_VERIFY_TOKEN": "test-verify-token",
                 "WHATSAPP_GRAPH_URL": graph,
+                "META_APP_ID": APP_ID,
+                "META_CONFIG_ID": CONFIG_ID,
+                "META_SDK_URL": f"{graph}{SDK}",
                 **environment,
             }
         )

@@ -27,8 +27,10 @@ from bot.people.tenants import list_firms
 from bot.settings import read_settings
 from bot.store.database import Database
 from bot.store.migrate import migrate
+from handlers.whatsapp.emulator.accounts import APP_ID
 from handlers.whatsapp.emulator.phones import Pace
 from handlers.whatsapp.emulator.server import Emulator, serving
+from handlers.whatsapp.emulator.signups import CONFIG_ID
 from handlers.whatsapp.emulator.templates import SAMPLES, read_templates
 from handlers.whatsapp.emulator.webhooks import Posted, Retries
 from handlers.whatsapp.webhook import PATH
@@ -274,6 +276,8 @@ async def _build(
         "WHATSAPP_APP_SECRET": SECRET,
         "WHATSAPP_VERIFY_TOKEN": "v",
         "WHATSAPP_GRAPH_URL": graph,
+        "META_APP_ID": APP_ID,
+        "META_CONFIG_ID": CONFIG_ID,
     }
     settings = read_settings(environment)
     await prepare_demo(settings, stores, number=FAST)

@@ -38,3 +38,4 @@ GRANT SELECT, INSERT ON smarterbot.agreements TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.tenant_of_rut(text) TO :app;
 GRANT SELECT, INSERT, UPDATE ON smarterbot.invitations TO :app;
 GRANT EXECUTE ON FUNCTION smarterbot.invitations_for(bytea, timestamptz), smarterbot.expire_invitations(timestamptz) TO :app;
+GRANT SELECT, INSERT, UPDATE ON smarterbot.number_connections TO :app;

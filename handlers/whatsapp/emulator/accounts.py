@@ -21,6 +21,7 @@ from handlers.whatsapp.emulator.world import Number, NumberId, World, WorldError
 
 REGISTRATIONS_MAX: Final = 10  # Meta: of a number ...
 REGISTRATIONS_MS: Final = 72 * 3_600_000  # ... in 72 hours; error 133016
+WRONG_PINS_MAX: Final = 5  # ours: Meta does not tell how many; error 133008
 SCOPES: Final = ("whatsapp_business_management", "whatsapp_business_messaging")
 APP_ID: Final = "1"
 
@@ -34,6 +35,10 @@ class Standing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name_status: str = "APPROVED"
     verified: str = "VERIFIED"
     registered: bool = True
+    in_app: bool = False
+    """Whether it is used in the WhatsApp Business app too (coexistence)."""
+    register_fails_with: int = 0
+    """Other than 0, registering answers this error, however right its PIN."""
     pin: str = "123456"
     """Two-step verification; empty: none was set."""
     subscribed: bool = True
@@ -148,6 +153,7 @@ class Accounts:
         self._post = post
         self._standing: dict[NumberId, Standing] = {}
         self._registrations: dict[NumberId, _Registrations] = {}
+        self._wrong_pins: dict[NumberId, int] = {}
 
     def standing(self, number: NumberId) -> Standing:
         known = self._standing.get(number)
@@ -166,6 +172,7 @@ class Accounts:
         """As on the first day."""
         self._standing.clear()
         self._registrations.clear()
+        self._wrong_pins.clear()
 
     # -------------------------------------------------------------- towards the bot
 
@@ -197,6 +204,10 @@ class Accounts:
         Raises:
             GraphError: the PIN is not the number's, or it was tried too often.
         """
+        if (code := self.standing(number).register_fails_with) != 0:
+            raise GraphError(code, "As it was asked for.")
+        if self.standing(number).in_app:
+            raise GraphError(100, "Register endpoint is not available for SMB businesses.")
         now = self._clock.now_ms()
         tried = self._registrations.setdefault(number, _Registrations()).times_ms
         while tried and now - tried[0] >= REGISTRATIONS_MS:
@@ -205,8 +216,15 @@ class Accounts:
             raise GraphError(133016, "Too many register attempts; try again later.")
         tried.append(now)
         standing = self.standing(number)
+        if standing.verified != "VERIFIED":
+            raise GraphError(133006, "Phone number needs to be verified before registering.")
+        wrong = self._wrong_pins.get(number, 0)
         if standing.pin and standing.pin != pin:
+            self._wrong_pins[number] = wrong + 1
+            if wrong >= WRONG_PINS_MAX:
+                raise GraphError(133008, "Too many two step verification PIN guesses.")
             raise GraphError(133005, "Two step verification PIN Mismatch")
+        self._wrong_pins.pop(number, None)
         self._standing[number] = replace(standing, registered=True, pin=pin)
 
     # -------------------------------------------------------------- what Meta decides
@@ -257,6 +275,13 @@ class Accounts:
                 self._tell(line, decision.field, decision.value)
             case _:
                 assert_never(decision)
+
+    def partner_added(self, waba: str, portfolio: str, *, business: str) -> None:
+        """A business has let the bot's app into its account: told under the app's own portfolio."""
+        info = {"waba_id": waba, "owner_business_id": portfolio}
+        change = {"field": "account_update", "value": {"event": "PARTNER_ADDED", "waba_info": info}}
+        entry = {"id": business, "time": self._clock.now_ms() // 1000, "changes": [change]}
+        self._post(msgspec.json.encode({"object": "whatsapp_business_account", "entry": [entry]}))
 
     def reviews(self, line: Number, template: Template) -> None:
         """A template came in, or was edited: Meta looks at it."""

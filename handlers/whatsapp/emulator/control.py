@@ -38,6 +38,9 @@
              template_quality {name, language, quality} · template_category {name, language, category, soon?} ·
              number_quality {event, tier?} (THROUGHPUT_UPGRADE, FLAGGED …) · number_name {decision, reason?} ·
              account {event, ban?, restrictions?} · other {field, value}
+    POST /api/signups                       what somebody chooses in the window of Embedded Signup (fields of
+             `signups.Finish`) -> what it tells the page that opened it: {code, event, data}
+    PUT  /api/signups                       {code_ms}: how long codes live
     POST /api/shift                         {ms}: moves the time forward
     POST /api/reset                         {}: forgets people, chats, faults and counts
     GET  /api/truth                         {world: what was heard and taken, by person; posted: webhooks; pending}
@@ -88,6 +91,7 @@ from handlers.whatsapp.emulator.form_client import FormClient
 from handlers.whatsapp.emulator.forms import FormStore
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Phones
+from handlers.whatsapp.emulator.signups import Finish, Signups
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.waits import Chores, Waits
 from handlers.whatsapp.emulator.webhooks import Posted, Webhooks
@@ -212,6 +216,10 @@ class NumberChange(Struct, frozen=True, forbid_unknown_fields=True):
     free_service: int
 
 
+class SignupChange(Struct, frozen=True, forbid_unknown_fields=True):
+    code_ms: int
+
+
 class Shift(Struct, frozen=True):
     ms: int
 
@@ -223,6 +231,8 @@ _OPEN: Final[Decoder[OpenForm]] = Decoder(OpenForm)
 _SUBMIT: Final[Decoder[SubmitForm]] = Decoder(SubmitForm)
 _WATCH: Final[Decoder[Watch]] = Decoder(Watch)
 _NUMBER_CHANGE: Final[Decoder[NumberChange]] = Decoder(NumberChange)
+_FINISH: Final[Decoder[Finish]] = Decoder(Finish)
+_SIGNUP_CHANGE: Final[Decoder[SignupChange]] = Decoder(SignupChange)
 _SHIFT: Final[Decoder[Shift]] = Decoder(Shift)
 _TEMPLATE: Final[Decoder[Template]] = Decoder(Template)
 _CHANGES: Final[Decoder[dict[str, int]]] = Decoder(dict[str, int])
@@ -280,6 +290,7 @@ class Control:
         chores: Chores,
         media: Media,
         accounts: Accounts,
+        signups: Signups,
         forms: FormStore,
         form_client: FormClient,
         on_shift: OnShift | None,
@@ -296,6 +307,7 @@ class Control:
         self._waits = waits
         self._chores = chores
         self._accounts = accounts
+        self._signups = signups
         self._on_shift = on_shift
 
     def routes(self) -> list[web.RouteDef]:
@@ -322,6 +334,8 @@ class Control:
             web.get("/api/accounts/{number}", _refusing(self._get_account)),
             web.put("/api/accounts/{number}", _refusing(self._put_account)),
             web.post("/api/accounts/{number}/decisions", _refusing(self._decide)),
+            web.post("/api/signups", _refusing(self._finish_signup)),
+            web.put("/api/signups", _refusing(self._put_signups)),
             web.post("/api/shift", _refusing(self._shift)),
             web.post("/api/reset", _refusing(self._reset)),
             web.get("/api/truth", self._truth),
@@ -569,6 +583,16 @@ class Control:
         number = self._number(request)
         self._accounts.decide(number, await _body(request, _DECISION))
         return _json(self._accounts.standing(number), HTTPStatus.ACCEPTED)
+
+    async def _finish_signup(self, request: web.Request) -> web.Response:
+        finished = self._signups.finish(await _body(request, _FINISH))
+        self._feed.tell(Reload())  # there may be a number more
+        return _json(finished, HTTPStatus.CREATED)
+
+    async def _put_signups(self, request: web.Request) -> web.Response:
+        asked = await _body(request, _SIGNUP_CHANGE)
+        self._signups.code_ms = asked.code_ms
+        return _json(asked)
 
     async def _shift(self, request: web.Request) -> web.Response:
         ms = (await _body(request, _SHIFT)).ms

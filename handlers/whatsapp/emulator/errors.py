@@ -29,6 +29,13 @@ TITLES: Final[dict[int, str]] = {
     132016: "Template is disabled",
     132068: "Flow is blocked",
     132069: "Flow is throttled",
+    133005: "Two step verification PIN Mismatch",
+    133006: "Phone number re-verification needed",
+    133008: "Too Many two step verification PIN Guesses",
+    133009: "Two step verification PIN Guessed Too Fast",
+    133010: "Phone number Not Registered",
+    133015: "Please wait a few minutes before attempting to register this phone number",
+    133016: "Account register deregister rate limit exceeded",
     139002: "Publishing Flow failed",
     190: "Error validating access token",
 }

@@ -10,6 +10,10 @@ POST /{version}/{phone_number_id}               {pin}: two-step verification
 POST /{version}/{phone_number_id}/register      {messaging_product, pin}
 POST /{version}/{phone_number_id}/deregister
 GET  /{version}/debug_token                     ?input_token=
+GET  /{version}/oauth/access_token              ?client_id= &client_secret= &code=
+GET  /{version}/{waba_id}                       ?fields=owner_business_info
+GET  /{version}/{waba_id}/phone_numbers         ?fields= &limit= &after=
+POST /{version}/{phone_number_id}/smb_app_data  {messaging_product, sync_type}
 """
 
 import re
@@ -25,6 +29,7 @@ from handlers.whatsapp.emulator.errors import GraphError
 from handlers.whatsapp.emulator.faults import Board
 from handlers.whatsapp.emulator.fields import JSON, a_text
 from handlers.whatsapp.emulator.graph import check_token, refusal, unknown_object
+from handlers.whatsapp.emulator.signups import Grant, Signups
 from handlers.whatsapp.emulator.templates import Button, Card, Template
 from handlers.whatsapp.emulator.world import Number, NumberId, World
 
@@ -40,8 +45,11 @@ _Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class GraphAccounts:
     """Answers the bot, and the operator's commands."""
 
-    def __init__(self, *, world: World, accounts: Accounts, faults: Board) -> None:
+    def __init__(
+        self, *, world: World, accounts: Accounts, signups: Signups, faults: Board
+    ) -> None:
         self._world = world
+        self._signups = signups
         self._accounts = accounts
         self._faults = faults
 
@@ -51,6 +59,9 @@ class GraphAccounts:
         apps = version + r"/{id:\d+}/subscribed_apps"
         return [
             web.get(version + "/debug_token", _refusing(self._token)),
+            web.get(version + "/oauth/access_token", _refusing(self._exchange)),
+            web.get(version + r"/{id:\d+}/phone_numbers", _refusing(self._phone_numbers)),
+            web.post(version + r"/{id:\d+}/smb_app_data", _refusing(self._sync)),
             web.get(templates, _refusing(self._templates)),
             web.post(templates, _refusing(self._create)),
             web.delete(templates, _refusing(self._remove)),
@@ -121,7 +132,40 @@ class GraphAccounts:
     # -------------------------------------------------------------- numbers
 
     async def _number(self, request: web.Request) -> web.Response:
+        if any(line.waba_id == request.match_info["id"] for line in self._world.numbers.values()):
+            waba, [line, *_] = self._waba(request)
+            owner = {"id": line.portfolio_id, "name": line.name}
+            return web.json_response({"id": waba, "owner_business_info": owner})
         line = self._line(request)
+        return web.json_response(self._facts(request, line))
+
+    async def _phone_numbers(self, request: web.Request) -> web.Response:
+        waba = request.match_info["id"]
+        grant = self._signups.grant(_bearer(request))
+        if grant is not None and waba in grant.accounts:
+            # Also of an account without a number, and for a token that is newer than its numbers'.
+            lines = [each for each in self._world.numbers.values() if each.waba_id == waba]
+            if any(self._accounts.standing(line.id).away for line in lines):
+                raise web.HTTPBadGateway(text="<html>Sorry, something went wrong.</html>")
+        else:
+            _, lines = self._waba(request)
+        first = _count(request, "after", 0)
+        last = first + max(1, _count(request, "limit", PAGE_OF_TEMPLATES))
+        paging: JSON = {"cursors": {"before": str(first), "after": str(last)}}
+        if last < len(lines):
+            paging["next"] = str(request.url.update_query(after=str(last)))
+        data = [self._facts(request, line) for line in lines[first:last]]
+        return web.json_response({"data": data, "paging": paging})
+
+    async def _sync(self, request: web.Request) -> web.Response:
+        line = self._line(request)
+        body = await _body(request)
+        if body.get("messaging_product") != "whatsapp":
+            raise GraphError(131008, "Missing required parameter: messaging_product")
+        kind = a_text(body, "sync_type", "sync_type")
+        return web.json_response(self._signups.sync(line.id, kind))
+
+    def _facts(self, request: web.Request, line: Number) -> JSON:
         standing = self._accounts.standing(line.id)
         codes = {
             "WABA": 141_000 if standing.disabled else 0,
@@ -147,12 +191,12 @@ class GraphAccounts:
             "health_status": {"can_send_message": standing.can_send, "entities": entities},
             "throughput": {"level": standing.throughput},
             "whatsapp_business_manager_messaging_limit": standing.tier,
-            "is_pin_enabled": bool(standing.pin),
+            "is_pin_enabled": bool(standing.pin) or standing.in_app,
+            "is_on_biz_app": standing.in_app,
+            "platform_type": "CLOUD_API" if standing.registered else "NOT_APPLICABLE",
         }
         asked = request.query.get("fields", ",".join(everything)).split(",")
-        return web.json_response(
-            {key: value for key, value in everything.items() if key in asked} | {"id": line.id}
-        )
+        return {key: value for key, value in everything.items() if key in asked} | {"id": line.id}
 
     async def _change(self, request: web.Request) -> web.Response:
         """A template or a number, by its id."""
@@ -197,10 +241,17 @@ class GraphAccounts:
             self._accounts.change(line.id, {"subscribed": False})
         return web.json_response({"success": True})
 
+    async def _exchange(self, request: web.Request) -> web.Response:
+        asked = {key: request.query.get(key, "") for key in ("client_id", "client_secret", "code")}
+        return web.json_response(self._signups.exchange(**asked))
+
     async def _token(self, request: web.Request) -> web.Response:
         numbers = list(self._world.numbers.values())
-        check_token(request, *numbers)
         asked = request.query.get("input_token", "")
+        if not self._signups.is_app(_bearer(request)):
+            check_token(request, *numbers)
+        if (grant := self._signups.grant(asked)) is not None:
+            return web.json_response({"data": self._granted(grant)})
         line = next((number for number in numbers if number.token in (asked, "")), None)
         if line is None:
             problem = {"code": 190, "message": "Invalid OAuth access token."}
@@ -216,6 +267,21 @@ class GraphAccounts:
             "user_id": "2",
         }
         return web.json_response({"data": data})
+
+    def _granted(self, grant: Grant) -> JSON:
+        lines = [each for each in self._world.numbers.values() if each.token == grant.token]
+        valid = all(self._accounts.standing(line.id).token_valid for line in lines)
+        targets = [{"scope": scope, "target_ids": list(grant.accounts)} for scope in grant.scopes]
+        return {
+            "app_id": grant.app_id,
+            "type": "SYSTEM_USER",
+            "application": "SmarterBot",
+            "expires_at": 0,
+            "is_valid": valid,
+            "scopes": [*grant.scopes, "public_profile"],
+            "granular_scopes": targets,
+            "user_id": "3",
+        }
 
     # -------------------------------------------------------------- whose
 
@@ -272,6 +338,10 @@ def _pin(body: JSON) -> str:
     if not _PIN.fullmatch(pin):
         raise GraphError(100, "Param pin must be 6 digits.")
     return pin
+
+
+def _bearer(request: web.Request) -> str:
+    return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
 
 def _count(request: web.Request, key: str, otherwise: int) -> int:

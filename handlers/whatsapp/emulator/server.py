@@ -23,6 +23,7 @@ from handlers.whatsapp.emulator.graph_forms import GraphForms
 from handlers.whatsapp.emulator.graph_media import GraphMedia
 from handlers.whatsapp.emulator.media import Media
 from handlers.whatsapp.emulator.phones import Pace, Phones
+from handlers.whatsapp.emulator.signups import SDK, Signups
 from handlers.whatsapp.emulator.templates import Template
 from handlers.whatsapp.emulator.updates import Update
 from handlers.whatsapp.emulator.waits import Chores, Waits
@@ -118,6 +119,8 @@ class Emulator:
             witness=witness,
         )
         self.accounts = Accounts(self.world, clock=clock, post=self._webhooks.put_raw)
+        self._webhooks.is_subscribed = lambda number: self.accounts.standing(number).subscribed
+        self.signups = Signups(self.world, self.accounts, app_secret=app_secret, clock=clock)
         self._graph = Graph(
             world=self.world,
             phones=self.phones,
@@ -133,7 +136,7 @@ class Emulator:
             world=self.world, media=self.media, faults=self.faults, clock=clock, waits=self._waits
         )
         self._graph_accounts = GraphAccounts(
-            world=self.world, accounts=self.accounts, faults=self.faults
+            world=self.world, accounts=self.accounts, signups=self.signups, faults=self.faults
         )
         self._graph_forms = GraphForms(world=self.world, store=self.forms, client=self.form_client)
         self._control = Control(
@@ -147,6 +150,7 @@ class Emulator:
             chores=self._chores,
             media=self.media,
             accounts=self.accounts,
+            signups=self.signups,
             forms=self.forms,
             form_client=self.form_client,
             on_shift=on_shift,
@@ -243,6 +247,8 @@ async def serving(
 def _page_routes() -> list[web.RouteDef]:
     return [
         web.get("/", _index),
+        web.get("/signup", _signup),
+        web.get(SDK, _sdk),
         web.get(r"/{file:[a-z]+\.(?:css|js|svg)}", _file),
         web.get(r"/wa.me/{phone:\d+}", _chat_link),
     ]
@@ -250,6 +256,17 @@ def _page_routes() -> list[web.RouteDef]:
 
 async def _index(request: web.Request) -> web.FileResponse:
     return web.FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
+
+
+async def _signup(request: web.Request) -> web.FileResponse:
+    """The window that Facebook opens, by `sdk.js`."""
+    return web.FileResponse(PAGE / "signup.html", headers=_PAGE_HEADERS)
+
+
+async def _sdk(request: web.Request) -> web.FileResponse:
+    """For pages of any site, as Meta's."""
+    headers = {**_PAGE_HEADERS, "Access-Control-Allow-Origin": "*"}
+    return web.FileResponse(PAGE / "sdk.js", headers=headers)
 
 
 async def _file(request: web.Request) -> web.FileResponse:

@@ -91,6 +91,8 @@ class Webhooks:
         self._retries = retries
         self._on_taken = on_taken
         self._witness = witness
+        self.is_subscribed: Callable[[NumberId], bool] = lambda _: True
+        """Whether the number's account tells the bot's app at all."""
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(POSTS_MAX)
         self._held: dict[NumberId, _Held] = {}
@@ -113,6 +115,7 @@ class Webhooks:
         """Post the update in the background; the future ends when it was taken, lost or given up."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         lost = update.is_status and self._faults.take(update.number, "lose_statuses")
+        lost = lost or not self.is_subscribed(update.number)
         if lost or self._chores.pending >= UNDER_WAY_MAX:
             self.posted.lost += 1
             over.set_result(None)

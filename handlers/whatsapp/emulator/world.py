@@ -319,6 +319,18 @@ class World:
         self._refused: Counter[int] = Counter()
         self._statuses: Counter[str] = Counter()
 
+    def add_number(self, number: Number) -> None:
+        """A business number more; people may write to it from now on.
+
+        Raises:
+            WorldError: there is one with this id.
+        """
+        if number.id in self.numbers:
+            raise WorldError("that number is here already")
+        self.numbers[number.id] = number
+        for person in self.people.values():
+            self._by_bsuid[number.portfolio_id, person.bsuid(number.portfolio_id)] = person.id
+
     # -------------------------------------------------------------- people
 
     def add_person(

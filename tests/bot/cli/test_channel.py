@@ -1,17 +1,20 @@
 """`smarterbot channel`: a number is registered with a token that no command line ever shows."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
 from bot.embedded.postgres import PostgresUrls
+from bot.identity.people import Role, add_person, set_role
 from bot.people.channels import list_channels, open_token
 from bot.people.directory import KEY
 from bot.store.database import Database
 from bot.store.keys import read_keys
 from bot.store.secrets import SecretBox
+from flows.values.ids import TenantId
 from tests.bot.cli.conftest import KEYS, Command
 
 
@@ -262,3 +265,53 @@ def test_whose_bot_is_not_shown_has_none(smarterbot: Command, bakery: str) -> No
     smarterbot("tenant", "set", bakery, "demo=off")
 
     assert "demo=yes" in smarterbot("tenant", "demo", bakery).error
+
+
+# ------------------------------------------------------------------ a link for an owner
+
+
+def person(url: str, tenant: str, role: Role) -> str:
+    async def make() -> str:
+        now = datetime.now(UTC)
+        async with Database.open(url) as database, database.system() as connection:
+            ugid = await add_person(connection, at=now)
+            await set_role(connection, ugid, TenantId(tenant), role, now)
+            return ugid
+
+    return asyncio.run(make())
+
+
+@pytest.fixture
+def able(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "META_APP_ID": "1", "META_CONFIG_ID": "2", "WHATSAPP_APP_SECRET": "s", "PUBLIC_URL": "https://bot.example",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("role", "code"), [("owner", 0), ("admin", 0), ("agent", 2), ("customer", 2)]
+)
+def test_who_runs_a_firm_gets_a_link_to_connect_its_number(
+    smarterbot: Command, able: None, clean_postgres: PostgresUrls, role: Role, code: int
+) -> None:
+    firm = smarterbot("tenant", "add", "--name", "Luna", "--rut", "76.543.210-3", "--json")
+    tenant = firm.json["id"]
+    ugid = person(clean_postgres.app, tenant, role)
+
+    answer = smarterbot("channel", "link", "--tenant", tenant, "--person", ugid)
+
+    assert answer.code == code
+    assert answer.out.startswith("https://bot.example/connect#") is (code == 0)
+
+
+def test_without_a_meta_app_there_is_no_link(
+    smarterbot: Command, clean_postgres: PostgresUrls
+) -> None:
+    firm = smarterbot("tenant", "add", "--name", "Luna", "--rut", "76.543.210-3", "--json")
+    ugid = person(clean_postgres.app, firm.json["id"], "owner")
+
+    answer = smarterbot("channel", "link", "--tenant", firm.json["id"], "--person", ugid)
+
+    assert answer.code == 2
+    assert "META_APP_ID" in answer.error

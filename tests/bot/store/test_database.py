@@ -29,6 +29,7 @@ MORE_POLICIES = {
     "invitations": ["directory"],
     "join_requests": ["person"],
     "memberships": ["person"],
+    "number_connections": ["person"],
 }
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
 
@@ -111,8 +112,8 @@ async def test_every_table_of_people_has_forced_row_level_security(
     assert [tuple(table) for table in tables] == [
         (name, True, policy)
         for name in (
-            "clerk_users", "identities", "identity_deliveries", "identity_outbox", "join_requests", "memberships", "people",
-            "sessions", "user_auth",
+            "clerk_users", "identities", "identity_deliveries", "identity_outbox", "join_requests",
+            "memberships", "number_connections", "people", "sessions", "user_auth",
         )
     ]  # fmt: skip
 
