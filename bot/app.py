@@ -92,6 +92,8 @@ from handlers.odoo.client import OdooClient
 from handlers.odoo.serve import Odoo
 from handlers.outside import Outside
 from handlers.ports import Handler
+from handlers.taxpayer.client import RegisterClient
+from handlers.taxpayer.serve import Taxpayers
 from handlers.whatsapp.care import WhatsAppCare
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.connecting import Connecting
@@ -239,7 +241,9 @@ async def running(
         )
         # Connections of their own: firms' systems may be slow.
         to_systems = await stack.enter_async_context(
-            Outside.open(trusted=frozenset(settings.system_origins))
+            Outside.open(
+                trusted=frozenset(filter(None, (*settings.system_origins, settings.taxpayer_url)))
+            )
         )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
         tickets = Tickets(box)
@@ -327,6 +331,7 @@ async def running(
                 metrics=metrics,
             ),
             *onboarding.of_turns,
+            Taxpayers(_register(settings, to_systems), alerts=care, meter=metrics),
             owner_calls,
             Demos(directory, limits, texts=book.texts, chat_url=settings.chat_url, metrics=metrics),
             moves,
@@ -608,6 +613,12 @@ async def _until_stopped(
         if ready is not None:
             ready(server.address)
         await stop.wait()
+
+
+def _register(settings: Settings, outside: Outside) -> RegisterClient | None:
+    if not settings.taxpayer_url:
+        return None
+    return RegisterClient(outside, url=settings.taxpayer_url, key=settings.taxpayer_key)
 
 
 def _trusted(settings: Settings) -> tuple[str, ...]:

@@ -62,6 +62,9 @@ class Settings:
     """Empty, like `meta_config_id`: firms cannot connect numbers of theirs here."""
     meta_config_id: str
     meta_sdk_url: str
+    taxpayer_url: str
+    """Empty, like `taxpayer_key`: no register is asked what it knows of a RUT."""
+    taxpayer_key: str
     knock_days: int
     shards: int
     replicas_wait: int
@@ -282,6 +285,15 @@ VARIABLES: Final = (
         "Meta's JavaScript SDK for `/connect`; the emulator's in development", _web_url, "meta_sdk_url",
     ),
     Variable(
+        "TAXPAYER_URL",
+        "",
+        "A register that is asked for the name behind a RUT at sign-up (a POST, as Khipu's `tax-situation`); it is a "
+        "suggestion, waited for at most 6 s",
+        _optional_web_url,
+        "taxpayer_url",
+    ),
+    Variable("TAXPAYER_KEY", "", "Its key, sent as `x-api-key`", _text, "taxpayer_key"),
+    Variable(
         "WHATSAPP_KNOCK_DAYS",
         "7",
         "An answer that finds the 24-hour window closed waits for the person. They are asked to tap for it, by the "
@@ -499,6 +511,8 @@ def _contradictions(given: set[str]) -> list[str]:
         problems.append("DATABASE_OWNER_URL: is for DATABASE_URL, which is not set")
     if ("META_APP_ID" in given) != ("META_CONFIG_ID" in given):
         problems.append("META_APP_ID, META_CONFIG_ID: set both, or neither")
+    if ("TAXPAYER_URL" in given) != ("TAXPAYER_KEY" in given):
+        problems.append("TAXPAYER_URL, TAXPAYER_KEY: set both, or neither")
     if "META_APP_ID" in given and "WHATSAPP_APP_SECRET" not in given:
         problems.append("WHATSAPP_APP_SECRET: is needed with META_APP_ID: Meta gives tokens for it")
     if "CLERK_ISSUER" in given and "CLERK_AUTHORIZED_PARTIES" not in given:

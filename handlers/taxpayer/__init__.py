@@ -1,0 +1,1 @@
+"""A register of taxpayers: what is publicly known of a RUT."""
