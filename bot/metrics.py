@@ -88,12 +88,26 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.states = Counter(
+            "smarterbot_flow_states_total",
+            "Conversations that came to wait in a state of a flow (entered), or waited there no longer (left).",
+            ["state", "way"],
+            registry=self.registry,
+        )
+        self.ends = Counter(
+            "smarterbot_flow_ends_total",
+            "Flows that came to their end, by how.",
+            ["end"],
+            registry=self.registry,
+        )
+
         # Looking a child up by its labels costs more than counting, so each is looked up once.
         self._heard: dict[str, Counter] = {}
         self._events: dict[tuple[str, str], Counter] = {}
         self._answers: dict[str, Histogram] = {}
         self._turns: dict[str, Counter] = {}
         self._served: dict[tuple[str, str], Counter] = {}
+        self._states: dict[tuple[str, str], Counter] = {}
 
     def hear(self, kind: str) -> None:
         """Count one message or status by its kind."""
@@ -115,6 +129,15 @@ class Metrics:
         if child is None:
             child = self._turns[outcome] = self.turns.labels(outcome)
         child.inc()
+
+    def moved(self, before: str, after: str) -> None:
+        """A conversation waited in the state `before`, and waits in `after` now; empty: it waits for nothing."""
+        for state, way in ((before, "left"), (after, "entered")):
+            if state:
+                child = self._states.get((state, way))
+                if child is None:
+                    child = self._states[state, way] = self.states.labels(state, way)
+                child.inc()
 
     def serve(self, kind: str, outcome: str) -> None:
         """Count one item of an action lane."""

@@ -76,6 +76,8 @@ class TurnRecord(Struct, frozen=True, omit_defaults=True, tag="turn"):
     said: tuple[Said, ...] = ()
     state: str = ""
     """`<flow>.<state>` after the turn; empty when the conversation is at rest."""
+    ended: tuple[str, ...] = ()
+    """Flows that came to their end in it, each with one word of how: `signup.opened`. Nothing of what a person said."""
     consents: tuple[ConsentChange, ...] = ()
     handoff: str | None = None
     """A person was asked for; the text is the team, empty for any."""

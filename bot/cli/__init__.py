@@ -14,6 +14,7 @@ from bot.cli import (
     costs,
     flows,
     form,
+    funnel,
     identity,
     key,
     lanes,
@@ -57,6 +58,7 @@ app.add_typer(template.app, name="template")
 app.add_typer(marketplace.app, name="marketplace")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(form.app, name="form")
+app.add_typer(funnel.app, name="funnel")
 app.add_typer(identity.app, name="identity")
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(key.app, name="key")

@@ -567,12 +567,17 @@ async def _write_turns(
     await _write_rows(
         connection,
         """
-        INSERT INTO smarterbot.turns (tenant_id, conversation_id, turn, at, state, handoff, failed)
-        SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[])
+        INSERT INTO smarterbot.turns (tenant_id, conversation_id, turn, at, state, handoff, failed, ended)
+        SELECT $1, * FROM unnest(
+          $2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[]
+        )
         ON CONFLICT DO NOTHING
         """,
         tenant,
-        [(t.conversation, t.turn, _moment(t.at), t.state, t.handoff, t.failed) for t in turns],
+        [
+            (t.conversation, t.turn, _moment(t.at), t.state, t.handoff, t.failed, " ".join(t.ended))
+            for t in turns
+        ],
     )
     await _write_rows(
         connection,

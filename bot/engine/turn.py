@@ -915,7 +915,7 @@ class _Run:
         elif heard and self._shows_reading() and not turn.session.quiet_until:
             typing = any(isinstance(e, Asked) for e in turn.effects)
             self._push_read(heard[-1].id, typing=typing)
-        consents, handoff = self._effects(turn, heard)
+        consents, handoff, ended = self._effects(turn, heard)
         self.records.append(
             TurnRecord(
                 tenant=self.now.tenant,
@@ -928,6 +928,7 @@ class _Run:
                 heard=tuple(map(without_secrets, heard)),
                 said=tuple(map(without_keys, said)),
                 state=turn.session.state,
+                ended=ended,
                 consents=consents,
                 handoff=handoff,
                 corrections=corrections,
@@ -938,10 +939,11 @@ class _Run:
 
     def _effects(
         self, turn: Turn, heard: tuple[Heard, ...]
-    ) -> tuple[tuple[ConsentChange, ...], str | None]:
+    ) -> tuple[tuple[ConsentChange, ...], str | None, tuple[str, ...]]:
         evidence = heard[-1].id if heard else NOTHING
         consents: list[ConsentChange] = []
         handoff: str | None = None
+        ended: list[str] = []
         for effect in turn.effects:
             match effect:
                 case Asked(seq=seq, call=call):
@@ -972,10 +974,10 @@ class _Run:
                         self.now = replace(self.now, marketing=granted, declined=not granted)
                     consents.append(ConsentChange(purpose, granted=granted, evidence=evidence))
                 case Ended():
-                    pass
+                    ended.append(effect.word)
                 case other:
                     assert_never(other)
-        return tuple(consents), handoff
+        return tuple(consents), handoff, tuple(ended)
 
     def _shown(self, tenant: TenantId) -> Firm | None:
         """Another firm as far as its bot may be shown here: what it tells its customers, and nothing of theirs."""

@@ -91,10 +91,11 @@ class Worker:
             log.debug("turn.failed.trace", lane=taken.lane, exc_info=error)
             self._metrics.turn("failed")
             return await self._again(taken)
-        return await self._commit(taken, events, decision, started)
+        before = "" if rest is None else rest.session.state
+        return await self._commit(taken, events, decision, started, before=before)
 
     async def _commit(
-        self, taken: Taken, events: list[Event], decision: Decision, started: int
+        self, taken: Taken, events: list[Event], decision: Decision, started: int, *, before: str
     ) -> After:
         take = self._room() > 0
         committed = await self._lanes.commit(
@@ -115,6 +116,13 @@ class Worker:
         for event in events[: decision.consumed]:
             if isinstance(event, Arrived) and event.received:
                 self._metrics.reply_seconds.observe(max(0, now - event.received) / 1000)
+        after = decision.conversation.session.state
+        if after != before:
+            self._metrics.moved(before, after)
+        for record in decision.records:
+            if isinstance(record, TurnRecord):
+                for end in record.ended:
+                    self._metrics.ends.labels(end).inc()
         mine = {t.lane for t in committed.taken}
         claim = {lane.partition("/")[0] for lane, _ in decision.pushes if lane not in mine}
         if committed.left and (decision.consumed or not taken.items):

@@ -44,5 +44,11 @@ class Ended:
     flow: str
     result: Any
 
+    @property
+    def word(self) -> str:
+        """`<flow>.<how>` if the result says how in one word: itself a word, or with one in its field `came`. Else the flow."""
+        how = getattr(self.result, "came", self.result)
+        return f"{self.flow}.{how}" if isinstance(how, str) and how.isidentifier() else self.flow
+
 
 Effect = Asked | HandOff | Stopped | Consented | Ended
