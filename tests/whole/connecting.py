@@ -11,6 +11,7 @@ import msgspec
 from bot.embedded.stores import Stores
 from bot.identity.people import Role, add_person, set_role
 from bot.lanes import Wire
+from bot.onboarding.parts import read_parts
 from bot.people.channels import SealedChannel, list_channels
 from bot.people.directory import publish_directory
 from bot.people.registrations import read_pin
@@ -165,6 +166,19 @@ async def channels_of(place: Place, firm: TenantId = LUNA.id) -> list[SealedChan
 async def pin_of(place: Place, sealed: SealedChannel) -> str:
     async with Database.open(place.stores.postgres.app) as database:
         return await read_pin(database, BOX, sealed.channel)
+
+
+async def part_of(place: Place) -> tuple[str, str]:
+    """How far the firm is told to be with its number: (state, reason)."""
+    async with (
+        Database.open(place.stores.postgres.app) as database,
+        database.tenant(LUNA.id) as connection,
+    ):
+        return next(
+            (each.state, each.reason)
+            for each in await read_parts(connection, LUNA.id)
+            if each.part == "number"
+        )
 
 
 async def writes(whole: Whole, number: NumberId, body: str, *, phone: str = "56961777777") -> str:

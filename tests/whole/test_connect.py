@@ -29,6 +29,7 @@ from tests.whole.connecting import (
     hears,
     number_of,
     own_of,
+    part_of,
     pin_of,
     with_luna,
     writes,
@@ -65,6 +66,7 @@ async def test_a_new_number_is_a_channel_and_its_bot_answers(whole: Whole, owner
 
     assert (reply.status, reply.body["state"]) == (202, "pending")
     stands = await owner.comes("done")
+    assert await part_of(whole) == ("done", "")
     assert (stands["number"], stands["coexistence"]) == ("+56 9 5111 2222", False)
     number = number_of(whole, finished)
     [sealed] = await channels_of(whole)
@@ -357,6 +359,7 @@ async def test_a_number_with_a_pin_asks_its_owner_for_it(whole: Whole, owner: Ow
     finished = chooses(whole, "two_step")
     await owner.gives(finished)
     assert (await owner.comes("failed"))["reason"] == "pin"
+    assert await part_of(whole) == ("failed", "pin")
     [sealed] = await channels_of(whole)
     assert await pin_of(whole, sealed) == ""
 
@@ -365,6 +368,7 @@ async def test_a_number_with_a_pin_asks_its_owner_for_it(whole: Whole, owner: Ow
     assert (await owner.asks("again", pin=PIN)).status == 202
 
     await owner.comes("done")
+    assert await part_of(whole) == ("done", "")
     assert await pin_of(whole, sealed) == PIN
     assert standing(whole, number_of(whole, finished).id).registered
 

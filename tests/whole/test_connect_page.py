@@ -12,6 +12,7 @@ from bot.clock import Clock
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.onboarding.connect import LIFE_MS
+from bot.people.channels import Mark
 from handlers.whatsapp.emulator.signups import PIN
 from tests.handlers.whatsapp.emulator.stage import PATIENCE_S
 from tests.handlers.whatsapp.emulator.test_page import FLAGS
@@ -33,7 +34,7 @@ CHAT: Final = "https://wa.me/56223456789"
 
 @pytest.fixture
 async def whole(stores: Stores, tmp_path: Path, free_port: int) -> AsyncIterator[Whole]:
-    async with whole_server(stores, tmp_path, free_port) as whole:
+    async with whole_server(stores, tmp_path, free_port, mark=Mark.PLATFORM) as whole:
         await with_luna(whole)
         yield whole
 
@@ -249,7 +250,7 @@ async def test_a_link_that_opens_nothing_says_why(
     stores: Stores, tmp_path: Path, free_port: int, chromium: Browser
 ) -> None:
     clock = Clock()
-    async with whole_server(stores, tmp_path, free_port, clock=clock) as whole:
+    async with whole_server(stores, tmp_path, free_port, clock=clock, mark=Mark.PLATFORM) as whole:
         await with_luna(whole)
         owner, other = await own_of(whole), await own_of(whole)
         nobody = await own_of(whole, "customer")
