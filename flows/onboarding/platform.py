@@ -150,7 +150,8 @@ def opened(v: Visitor, answer: Literal["connect", "later"] | Wish) -> Step:
 def offers(_v: Visitor, allowed: bool) -> Step:
     """News and offers of the platform: asked apart, at the end, and owed to nothing."""
     also = (Consented("marketing", granted=allowed),)
-    return platform.end(result=True, say="allowed" if allowed else "not_allowed", also=also)
+    # A no is respected, and needs no words.
+    return platform.end(result=True, say="allowed" if allowed else None, also=also)
 
 
 # ---------------------------------------------------------------- whoever wants to join
