@@ -7,12 +7,17 @@ import pytest
 
 from bot.identity import people
 from bot.onboarding.setup import EMAIL
-from bot.people.tenants import get_tenant, list_firms
+from bot.people.tenants import add_tenant, get_tenant, list_firms
 from bot.settings import read_settings
 from bot.store.secrets import SecretBox
+from flows.dialog.ctx import Firm
 from flows.marketplace.applying import RECORD
 from flows.values.ids import TenantId, Ugid
+from flows.values.rut import Rut
+from handlers.events import Answered
+from handlers.ports import Again, Done
 from tests.bot.onboarding.conftest import (
+    DAY_MS,
     KEYS,
     PLATFORM,
     RUT,
@@ -126,6 +131,19 @@ async def test_whoever_lost_left_nothing_behind(house: House) -> None:
     assert found is None
 
 
+async def test_only_its_rut_makes_a_firm_taken(house: House) -> None:
+    """Whatever else is there already says nothing about whose the RUT is."""
+    ana = await house.somebody(1)
+    signups: Any = house.signups
+    id = signups._firms.id_of(ana.conversation, "wamid.1")
+    await add_tenant(house.database, Firm(id, "Otra"), rut=Rut("761234560"))
+
+    outcome = await ana.serve("OpenFirm", **opening())
+
+    assert isinstance(outcome, Again)
+    assert outcome.why == "database_down"
+
+
 async def test_two_firms_of_one_person(house: House) -> None:
     ana = await house.somebody(1)
     await ana.opens()
@@ -151,19 +169,55 @@ async def test_a_stranger_has_nothing(house: House) -> None:
     assert await (await house.somebody(2)).asks("FindOwn") == {"firms": [], "joins": []}
 
 
+def agreed(**changes: str) -> list[dict[str, str]]:
+    return [agreement | changes for agreement in opening()["agreements"]]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         pytest.param({"rut": "60803000K"}, id="the-tax-service-s-rut"),
+        pytest.param({"rut": "111111111"}, id="a-rut-that-stands-for-anybody"),
+        pytest.param({"rut": "765432104"}, id="a-check-digit-that-is-another-s"),
+        pytest.param({"rut": "76543210-3"}, id="a-rut-as-it-is-shown"),
+        pytest.param({"rut": "9876543210"}, id="a-rut-out-of-range"),
+        pytest.param({"rut": ""}, id="no-rut"),
+        pytest.param({"name": " \n "}, id="no-name"),
+        pytest.param({"name": " S  "}, id="a-name-of-one-letter"),
+        pytest.param({"name": "S" * 61}, id="a-name-too-long"),
+        pytest.param({"name": "So\0l"}, id="a-name-that-cannot-be-kept"),
+        pytest.param({"comuna": "99999"}, id="a-comuna-that-is-not-there"),
+        pytest.param({"comuna": "Quilpué"}, id="a-comuna-by-its-name"),
+        pytest.param({"line": "piracy"}, id="a-trade-that-is-not-there"),
+        pytest.param({"email": "ana@sol"}, id="no-e-mail"),
         pytest.param({"agreements": []}, id="nothing-accepted"),
-        pytest.param({"agreements": opening()["agreements"][:1]}, id="one-contract-of-two"),
+        pytest.param({"agreements": agreed()[:1]}, id="one-contract-of-two"),
+        pytest.param({"agreements": agreed(version=" ")}, id="no-version"),
+        pytest.param({"agreements": agreed(proof="")}, id="no-proof"),
     ],
 )
-async def test_what_is_incomplete_opens_nothing(house: House, changes: dict[str, Any]) -> None:
+async def test_what_does_not_fit_opens_nothing(house: House, changes: dict[str, Any]) -> None:
     result = await (await house.somebody(1)).result("OpenFirm", **opening(**changes))
 
     assert result.failed == "refused"
     assert [firm.id for firm in await list_firms(house.database)] == [PLATFORM.id]
+
+
+async def test_a_small_rut_opens_a_firm(house: House) -> None:
+    """Of which bare digits would be taken for a body without its check digit."""
+    assert (await (await house.somebody(1)).opens(rut="6123456K"))["name"] == "Panadería Sol"
+
+
+async def test_a_name_is_kept_in_one_line(house: House) -> None:
+    opened = await (await house.somebody(1)).opens(name="  Panadería \n Sol ")
+
+    assert opened["name"] == "Panadería Sol"
+
+
+async def test_a_contract_that_is_named_twice_is_accepted_once(house: House) -> None:
+    opened = await (await house.somebody(1)).opens(agreements=agreed() * 2)
+
+    assert len(await rows(house, opened["tenant"], "agreements")) == 2
 
 
 async def test_a_template_that_is_not_there_is_told_and_costs_no_firm(house: House) -> None:
@@ -172,12 +226,77 @@ async def test_a_template_that_is_not_there_is_told_and_costs_no_firm(house: Hou
     assert (await house.parts(opened["tenant"]))["template"] == ("failed", "unknown")
 
 
-async def test_one_person_opens_a_few_firms_a_day(house: House) -> None:
-    ana = await house.somebody(1)
-    for n in range(5):
-        await ana.opens(draft=f"wamid.{n}")
+RUTS = ("765432103", "761234560", "123456785", "960909607", "770000009", "770000017")
 
-    assert (await ana.result("OpenFirm", **opening(draft="wamid.9"))).failed == "refused"
+
+async def test_one_person_opens_a_few_firms_a_day(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    for n, rut in enumerate(RUTS[:5]):
+        await ana.opens(draft=f"wamid.{n}", rut=rut)
+    sixth = opening(draft="wamid.9", rut=RUTS[5])
+
+    assert (await ana.result("OpenFirm", **sixth)).failed == "refused"
+    assert (await ana.opens(draft="wamid.0"))["name"] == "Panadería Sol"
+    house.clock.shift(DAY_MS + 1)
+    assert (await ana.asks("OpenFirm", **sixth))["role"] == "owner"
+    assert (await bruno.opens(rut="123123123", draft="wamid.0"))["role"] == "owner"
+
+
+async def test_drafts_at_once_pass_no_limit(house: House) -> None:
+    ana = await house.somebody(1)
+    each = [opening(draft=f"wamid.{n}", rut=rut) for n, rut in enumerate(RUTS)]
+
+    found = await asyncio.gather(*[ana.result("OpenFirm", **args) for args in each])
+
+    assert sorted(result.failed or "" for result in found) == [*[""] * 5, "refused"]
+    assert len(await list_firms(house.database)) == 6  # with the platform's own
+
+
+async def test_a_double_tap_on_the_last_firm_of_the_day_opens_it(house: House) -> None:
+    ana = await house.somebody(1)
+    for n, rut in enumerate(RUTS[:4]):
+        await ana.opens(draft=f"wamid.{n}", rut=rut)
+    last = opening(draft="wamid.4", rut=RUTS[4])
+
+    first, second = await asyncio.gather(ana.asks("OpenFirm", **last), ana.asks("OpenFirm", **last))
+
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("call", "args"),
+    [("OpenFirm", opening()), ("FindRut", {"rut": RUT}), ("RequestJoin", {"rut": RUT})],
+)
+async def test_an_outage_costs_nobody_their_turn(
+    house: House, call: str, args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL is away for longer than there are turns in an hour."""
+    ana = await house.somebody(1)
+    asked = ana.asking(call, **args)
+
+    def away(*_: object) -> Any:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as outage:
+        outage.setattr(type(house.database), "tenant", away)
+        outage.setattr(type(house.database), "system", away)
+        for _ in range(30):
+            assert isinstance(await house.signups.serve(asked), Again)
+
+    outcome = await house.signups.serve(asked)
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.event, Answered)
+    assert outcome.event.result.failed is None
+
+
+async def test_a_firm_that_is_there_is_never_refused(house: House) -> None:
+    """It was committed, and what follows on it could not be done for a while."""
+    ana = await house.somebody(1)
+    opened = await ana.opens()
+    for n in range(20):
+        await ana.result("FindRut", rut=RUTS[n % 6])
+
+    assert [await ana.opens() for _ in range(10)] == [opened] * 10
 
 
 # ------------------------------------------------------------------ whose a RUT is
@@ -198,6 +317,8 @@ async def test_nobody_finds_out_who_is_here_by_trying(house: House) -> None:
         await ana.asks("FindRut", rut=RUT)
 
     assert (await ana.result("FindRut", rut=RUT)).failed == "refused"
+    assert (await ana.result("OpenFirm", **opening())).failed == "refused"
+    assert (await ana.result("RequestJoin", rut=RUT)).failed == "refused"
     house.clock.shift(3_600_000)
     assert await ana.asks("FindRut", rut=RUT) == "free"
 
