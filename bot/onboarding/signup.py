@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, get_args
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -55,7 +56,7 @@ RUTS_PER_HOUR: Final = 10
 """That one person may ask about, in whichever call: more would be looking for who is here."""
 NAME_MIN: Final = 2
 DAY_S: Final = 86_400
-DECIDED_LIFE_MS: Final = 3 * DAY_S * 1000
+DECIDED_LIFE: Final = timedelta(days=3)
 
 log = structlog.get_logger()
 _decode: Final = msgspec.json.Decoder(Ask).decode
@@ -255,7 +256,7 @@ class Signups:
                 channel,
                 Recipient(sender),
                 message_id(asked.id, "asked", ugid),
-                _requested(asked),
+                _requested(asked, self._zone(channel)),
                 at=asked.asked_at,
                 expires=asked.expires_at,
             )
@@ -278,13 +279,16 @@ class Signups:
                 channel,
                 Recipient(Sender(), decided.contact),
                 message_id(call.id, "decided", ""),
-                _decided(decided, admit=call.admit),
-                at=at,
-                expires=datetime.fromtimestamp(
-                    (self._clock.now_ms() + DECIDED_LIFE_MS) / 1000, at.tzinfo
-                ),
+                _decided(decided, self._zone(channel), admit=call.admit),
+                at=decided.at,
+                expires=decided.at + DECIDED_LIFE,
             )
         return True
+
+    def _zone(self, channel: Channel) -> ZoneInfo:
+        """In which the platform's firm names days to people."""
+        platform = self._directory.firm(channel.tenant)
+        return ZoneInfo(platform.zone if platform else "UTC")
 
     async def _say(
         self,
@@ -334,20 +338,20 @@ def _checked(call: OpenFirm) -> OpenFirm:
 ACCEPTED: Final = frozenset(get_args(Document))
 
 
-def _requested(asked: Asked) -> AccessRequested:
+def _requested(asked: Asked, zone: ZoneInfo) -> AccessRequested:
     return AccessRequested(
         name=_line(asked.firm),
         business=_line(asked.firm),
         phone_end=asked.phone_end or "····",
-        day=asked.asked_at.date(),
+        day=asked.asked_at.astimezone(zone).date(),
     )
 
 
-def _decided(decided: Decided, *, admit: bool) -> AccessDecided:
+def _decided(decided: Decided, zone: ZoneInfo, *, admit: bool) -> AccessDecided:
     return AccessDecided(
         name=_line(decided.firm),
         business=_line(decided.firm),
-        day=decided.asked_at.date(),
+        day=decided.asked_at.astimezone(zone).date(),
         decision="admitted" if admit else "refused",
     )
 
