@@ -1,5 +1,6 @@
 """The platform's own firm and number, people who write to it, and a system that can be down."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -99,10 +100,21 @@ class FakeSystem:
     loses: int = 0
     """Of so many requests the answer is lost, after they took effect."""
     refuses: str = ""
+    breaks: Exception | None = None
+    """What its adapter did not foresee."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """It was asked …"""
+    waits: asyncio.Event | None = None
+    """… and answers when this is set."""
 
     async def set_up(self, new: NewFirm, *, key: str, is_ours: Callable[[], bool]) -> None:
         self.asked += 1
         assert is_ours()
+        self.begun.set()
+        if self.waits:
+            await self.waits.wait()
+        if self.breaks:
+            raise self.breaks
         if self.refuses:
             raise SystemRefusedError(self.refuses)
         if self.down:

@@ -1,21 +1,26 @@
 """A firm is opened once, whole, by whoever wrote; what other systems have to do follows, or is said not to."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot.identity import people
-from bot.onboarding.setup import EMAIL
+from bot.onboarding.parts import begin_again, tell_part
+from bot.onboarding.setup import EMAIL, SetUpFirm
+from bot.people.alerts import list_alerts, raise_alert
 from bot.people.tenants import add_tenant, get_tenant, list_firms
 from bot.settings import read_settings
 from bot.store.secrets import SecretBox
+from flows.calls.signup import Part
 from flows.dialog.ctx import Firm
 from flows.marketplace.applying import RECORD
 from flows.values.ids import TenantId, Ugid
 from flows.values.rut import Rut
 from handlers.events import Answered
-from handlers.ports import Again, Done
+from handlers.ports import Again, Done, Outcome
 from tests.bot.onboarding.conftest import (
     DAY_MS,
     KEYS,
@@ -24,6 +29,7 @@ from tests.bot.onboarding.conftest import (
     FakeSystem,
     House,
     Somebody,
+    item,
     opening,
 )
 
@@ -370,7 +376,114 @@ async def test_a_system_that_stays_down_has_failed_and_somebody_is_told(house: H
     await house.carries(tries=12)
 
     assert (await house.parts(tenant))["odoo"] == ("failed", "down")
-    assert house.raised.told == [("set_up_failed", "odoo down")]
+    assert house.raised.told == [("set_up_failed", "odoo")]
+
+
+@pytest.mark.parametrize("error", [KeyError("id"), ValueError("no JSON"), RuntimeError()])
+async def test_a_system_that_breaks_us_is_one_that_is_down(house: House, error: Exception) -> None:
+    """What its adapter did not foresee must not leave the part under way for ever."""
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem(breaks=error)))
+
+    [outcome] = await house.carries()
+    assert isinstance(outcome, Again)
+    assert (await house.parts(tenant))["odoo"] == ("pending", "down")
+    await house.carries(tries=12)
+
+    assert (await house.parts(tenant))["odoo"] == ("failed", "down")
+    assert house.raised.told == [("set_up_failed", "odoo")]
+    assert odoo.asked == 2
+
+
+async def test_a_system_that_takes_the_process_with_it_has_failed(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem()))
+
+    await house.carries(tries=13)
+
+    assert odoo.asked == 0
+    assert (await house.parts(tenant))["odoo"] == ("failed", "down")
+
+
+async def test_an_e_mail_that_does_not_open_any_more_fails_the_part(house: House) -> None:
+    tenant = await with_systems(house, odoo=FakeSystem())
+    async with house.database.tenant(TenantId(tenant)) as connection:
+        await connection.execute("UPDATE smarterbot.signups SET email = 'v1:lost:AAAA'")
+
+    await house.carries(tries=12)
+
+    assert (await house.parts(tenant))["odoo"] == ("failed", "down")
+    assert house.raised.told == [("set_up_failed", "odoo")]
+
+
+async def again(house: House, tenant: str, part: Part) -> int:
+    """An operator has a part tried again; answers its round."""
+    found, at = TenantId(tenant), datetime.now(UTC)
+    async with house.database.tenant(found) as connection:
+        round_ = await begin_again(connection, found, part, at=at)
+    assert round_ is not None
+    return round_
+
+
+async def ordered(house: House, tenant: str, part: Part, round_: int) -> Outcome:
+    """An order is served, whatever the lanes know of it."""
+    [handler] = house.onboarding.handlers
+    order = SetUpFirm(TenantId(tenant), part, round_)
+    return await handler.serve(item("setup/x", msgspec.json.encode(order)))
+
+
+async def test_a_part_that_is_done_is_not_done_again(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem()))
+    await house.carries()
+    odoo.refuses = "quota"
+
+    assert isinstance(await ordered(house, tenant, "odoo", 1), Done)
+
+    assert odoo.asked == 1
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+
+
+async def test_an_order_of_a_round_that_is_over_does_nothing(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem(refuses="quota")))
+    await house.carries()
+    assert await again(house, tenant, "odoo") == 2
+
+    assert isinstance(await ordered(house, tenant, "odoo", 1), Done)
+    assert (odoo.asked, (await house.parts(tenant))["odoo"]) == (1, ("pending", ""))
+    odoo.refuses = ""
+    await ordered(house, tenant, "odoo", 2)
+
+    assert (odoo.asked, (await house.parts(tenant))["odoo"]) == (2, ("done", ""))
+
+
+async def test_who_is_late_writes_over_nothing(house: House) -> None:
+    """A worker that lost its lease hears from the system when another one has been told that all is well."""
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem(refuses="quota")))
+    odoo.begun, odoo.waits = asyncio.Event(), asyncio.Event()
+    late = asyncio.create_task(ordered(house, tenant, "odoo", 1))
+    await odoo.begun.wait()
+    async with house.database.tenant(TenantId(tenant)) as connection:
+        at = datetime.now(UTC)
+        await tell_part(connection, TenantId(tenant), "odoo", "done", at=at)
+    odoo.waits.set()
+
+    assert isinstance(await late, Done)
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+
+
+async def test_the_alert_is_settled_when_the_part_is_done(house: House) -> None:
+    tenant = TenantId(
+        await with_systems(
+            house, odoo=(odoo := FakeSystem(refuses="quota")), n8n=FakeSystem(refuses="quota")
+        )
+    )
+    await house.carries()
+    for kind, about in house.raised.told:
+        await raise_alert(house.database, tenant, None, kind, about, at=house.clock.now_ms())
+    odoo.refuses = ""
+
+    await ordered(house, tenant, "odoo", await again(house, tenant, "odoo"))
+
+    left = await list_alerts(house.database, tenant, settled=False)
+    assert [(alert.kind, alert.about) for alert in left] == [("set_up_failed", "n8n")]
 
 
 async def test_a_system_that_says_no_is_not_asked_again(house: House) -> None:
