@@ -46,6 +46,8 @@ ANSWER_BYTES_MAX: Final = 1024 * 1024
 MENDS: Final = {
     "system_refuses": "see its address, its secret and what its user may do: smarterbot system set",
     "system_stopped": "it wants to hear nothing more (410): set it up anew, or remove it: smarterbot system",
+    "set_up_failed": "this system of a new firm is not there. Why: smarterbot tenant status ID; once it is mended: "
+    "smarterbot tenant retry ID PART",
 }
 """What each kind of alert of ours asks an operator to do."""
 

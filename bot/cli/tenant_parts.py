@@ -40,7 +40,12 @@ def status(tenant: Id, *, as_json: AsJson = False) -> None:
 
     parts = in_session(work)
     if as_json:
-        print_json({part.part: {"state": part.state, "reason": part.reason} for part in parts})
+        print_json(
+            {
+                part.part: {"state": part.state, "reason": part.reason, "mend": _mend(part)}
+                for part in parts
+            }
+        )
     else:
         print_table(
             ["part", "state", "what to know"],

@@ -6,7 +6,7 @@ the same firm.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
@@ -29,6 +29,10 @@ from flows.values.ids import ConversationId, TenantId, Ugid
 from flows.values.rut import Rut
 
 ID_BYTES: Final = 16
+A_DAY_MAX: Final = 5
+"""Firms that one person opens in a day."""
+RUT_TAKEN: Final = "tenants_rut_key"
+"""Name of the constraint by which a RUT is one firm's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class OpenedFirm:
 
 class TakenRutError(Exception):
     """Another firm has the RUT."""
+
+
+class TooManyFirmsError(Exception):
+    """They have opened enough today."""
 
 
 class Firms:
@@ -85,6 +93,12 @@ class Firms:
             role = await people.role_in(connection, ugid, TenantId(str(found)))
         return "taken" if role in (None, "customer") else "mine"
 
+    async def find(self, conversation: ConversationId, draft: str) -> OpenedFirm | None:
+        """What a draft became, if it was opened."""
+        tenant = self.id_of(conversation, draft)
+        async with self._database.tenant(tenant) as connection:
+            return await self._found(connection, tenant)
+
     async def open(
         self, call: OpenFirm, conversation: ConversationId, who: Who, *, locale: str, at: datetime
     ) -> OpenedFirm:
@@ -92,6 +106,7 @@ class Firms:
 
         Raises:
             TakenRutError: its RUT is another firm's.
+            TooManyFirmsError: it is one firm too many.
             bot.identity.errors.DisabledError: they may not do anything here.
         """
         tenant = self.id_of(conversation, call.draft)
@@ -104,16 +119,42 @@ class Firms:
                 ugid = await people.enter_by_chat(
                     connection, who.phone, who.bsuid, who.scope, at=at, locale=locale
                 )
+                await self._room(connection, tenant, ugid, at)
                 await insert_tenant(connection, firm, rut=call.rut)
                 await people.set_role(connection, ugid, tenant, "owner", at)
                 await self._note(connection, tenant, call, ugid, at)
                 for part, (state, reason) in states.items():
                     await tell_part(connection, tenant, part, state, reason, at=at)
                 found = await self._found(connection, tenant)
-        except asyncpg.UniqueViolationError:
-            return await self._lost(tenant)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == RUT_TAKEN:
+                raise TakenRutError from error
+            # This very draft, a moment before us, or somebody who came to be known meanwhile.
+            found = await self.find(conversation, call.draft)
+            if found is None:
+                raise
         assert found is not None
         return found
+
+    async def _room(
+        self, connection: Connection, tenant: TenantId, ugid: Ugid, at: datetime
+    ) -> None:
+        """Whether they may open one more; until our transaction ends nobody else asks that for them."""
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"opens|{ugid}"
+        )
+        await people.act_as(connection, ugid)
+        others: int = await connection.fetchval(
+            """
+            SELECT count(*) FROM smarterbot.signups
+            WHERE opened_by = $1 AND opened_at > $2 AND tenant_id <> $3
+            """,
+            ugid,
+            at - timedelta(days=1),
+            tenant,
+        )
+        if others >= A_DAY_MAX:
+            raise TooManyFirmsError
 
     def _made(
         self, call: OpenFirm, tenant: TenantId, locale: str
@@ -156,7 +197,7 @@ class Firms:
             await connection.execute(
                 """
                 INSERT INTO smarterbot.agreements (tenant_id, document, version, accepted_by, proof, at)
-                VALUES ($1, $2, $3, $4, $5, $6)
+                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
                 """,
                 tenant,
                 agreement.document,
@@ -175,11 +216,3 @@ class Firms:
         parts = await read_parts(connection, tenant)
         waiting = tuple(p.part for p in parts if p.state == "pending" and p.part in SYSTEMS)
         return OpenedFirm(tenant, Ugid(str(row["opened_by"])), row["opened_at"], waiting)
-
-    async def _lost(self, tenant: TenantId) -> OpenedFirm:
-        """Somebody was first: with this very draft, or with its RUT."""
-        async with self._database.tenant(tenant) as connection:
-            found = await self._found(connection, tenant)
-        if found is None:
-            raise TakenRutError
-        return found

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
+from asyncpg import Record
+
 from bot.identity import people
 from bot.identity.links import Who
 from bot.store.database import Connection, Database
@@ -46,6 +48,8 @@ class Decided:
     channel: ChannelId
     contact: ContactId
     asked_at: datetime
+    at: datetime
+    """When it was decided: told again, it is no other moment."""
 
 
 class TooManyError(Exception):
@@ -61,42 +65,40 @@ class Joins:
     async def ask(self, rut: Rut, who: Who, ask: Ask, *, at: datetime) -> Asked | None:
         """Ask for a place in the firm with this RUT; the request that waits already, if one does. None: nobody can say yes.
 
+        A RUT that nobody has is answered as one whose firm has no place: within the same limits.
+
         Raises:
             TooManyError: they asked too often today.
             bot.identity.errors.DisabledError: they may not do anything here.
         """
         async with self._database.system() as connection:
             found = await connection.fetchval("SELECT smarterbot.tenant_of_rut($1)", str(rut))
-        if found is None:
-            return None
+            if found is None:
+                nobody = await people.known_as(connection, who.phone, who.bsuid, who.scope)
+                if nobody is not None:
+                    await _look_at_day(connection, nobody, at)
+                return None
         tenant = TenantId(str(found))
         async with self._database.tenant(tenant) as connection:
             ugid = await people.enter_by_chat(
                 connection, who.phone, who.bsuid, who.scope, at=at, locale=""
             )
+            # Always in this order. Whoever counts until our transaction ends waits for it: the counts hold.
+            for name in (f"asks to join|{ugid}", f"is asked|{tenant}"):
+                await connection.execute(
+                    "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name
+                )
+            await self._expire(connection, tenant, at)
+            row = await self._again(connection, tenant, ugid, ask)
+            if row is None:
+                await _look_at_day(connection, ugid, at)
             deciders = await self._deciders(connection, tenant, who.scope)
-            await people.act_as(connection, ugid)
-            if not deciders or not await self._room(connection, tenant, ugid, at):
+            if not deciders:
                 return None
-            row = await connection.fetchrow(
-                """
-                INSERT INTO smarterbot.join_requests
-                  (tenant_id, id, ugid, channel_id, contact_id, asked_at, expires_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
-                ON CONFLICT (tenant_id, ugid) WHERE decision IS NULL
-                DO UPDATE SET channel_id = excluded.channel_id, contact_id = excluded.contact_id,
-                  expires_at = greatest(join_requests.expires_at, excluded.expires_at)
-                RETURNING id, asked_at, expires_at
-                """,
-                tenant,
-                uuid4(),
-                ugid,
-                ask.channel,
-                ask.contact,
-                at,
-                at + LIFE,
-            )
-            assert row is not None
+            if row is None:
+                if await self._is_full(connection, tenant):
+                    return None
+                row = await self._new(connection, tenant, ugid, ask, at)
             firm = await _name(connection, tenant)
         return Asked(
             id=str(row["id"]),
@@ -106,6 +108,52 @@ class Joins:
             expires_at=row["expires_at"],
             deciders=tuple(deciders),
         )
+
+    async def _expire(self, connection: Connection, tenant: TenantId, at: datetime) -> None:
+        """Those that nobody decided in time are over: whoever asks again has a new one, with its limits."""
+        await connection.execute(
+            """
+            UPDATE smarterbot.join_requests SET decision = 'expired', decided_at = $2
+            WHERE tenant_id = $1 AND decision IS NULL AND expires_at <= $2
+            """,
+            tenant,
+            at,
+        )
+
+    async def _again(
+        self, connection: Connection, tenant: TenantId, ugid: Ugid, ask: Ask
+    ) -> Record | None:
+        """The request of theirs that waits; its answer goes to where they asked last, and it waits no longer for it."""
+        return await connection.fetchrow(
+            """
+            UPDATE smarterbot.join_requests SET channel_id = $3, contact_id = $4
+            WHERE tenant_id = $1 AND ugid = $2 AND decision IS NULL RETURNING id, asked_at, expires_at
+            """,
+            tenant,
+            ugid,
+            ask.channel,
+            ask.contact,
+        )
+
+    async def _new(
+        self, connection: Connection, tenant: TenantId, ugid: Ugid, ask: Ask, at: datetime
+    ) -> Record:
+        row = await connection.fetchrow(
+            """
+            INSERT INTO smarterbot.join_requests
+              (tenant_id, id, ugid, channel_id, contact_id, asked_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, asked_at, expires_at
+            """,
+            tenant,
+            uuid4(),
+            ugid,
+            ask.channel,
+            ask.contact,
+            at,
+            at + LIFE,
+        )
+        assert row is not None
+        return row
 
     async def waiting(
         self, tenants: Sequence[TenantId], *, at: datetime
@@ -146,7 +194,7 @@ class Joins:
                 decision = "admitted" if admit else "refused"
                 row = await connection.fetchrow(
                     """
-                    SELECT ugid, channel_id, contact_id, asked_at, decision IS NULL AS waits FROM smarterbot.join_requests
+                    SELECT ugid, channel_id, contact_id, asked_at, decided_at FROM smarterbot.join_requests
                     WHERE tenant_id = $1 AND id::text = $2 AND (
                       decision IS NULL AND expires_at > $4 OR decision = $3 AND decided_by = $5 AND decided_at > $6
                     ) FOR UPDATE
@@ -160,7 +208,7 @@ class Joins:
                 )
                 if row is None:
                     continue
-                if row["waits"]:
+                if row["decided_at"] is None:
                     await connection.execute(
                         """
                         UPDATE smarterbot.join_requests SET decision = $3, decided_at = $4, decided_by = $5
@@ -182,6 +230,7 @@ class Joins:
                     channel=ChannelId(str(row["channel_id"])),
                     contact=ContactId(str(row["contact_id"])),
                     asked_at=row["asked_at"],
+                    at=row["decided_at"] or at,
                 )
         return None
 
@@ -204,35 +253,24 @@ class Joins:
                 found.append((ugid, sender))
         return found
 
-    async def _room(
-        self, connection: Connection, tenant: TenantId, ugid: Ugid, at: datetime
-    ) -> bool:
-        """Whether one more may wait here; whoever waits already has their place."""
-        waits = await connection.fetchval(
-            """
-            SELECT true FROM smarterbot.join_requests WHERE tenant_id = $1 AND ugid = $2 AND decision IS NULL
-            """,
+    async def _is_full(self, connection: Connection, tenant: TenantId) -> bool:
+        waiting: int = await connection.fetchval(
+            "SELECT count(*) FROM smarterbot.join_requests WHERE tenant_id = $1 AND decision IS NULL",
             tenant,
-            ugid,
         )
-        today: int = await connection.fetchval(
-            "SELECT count(*) FROM smarterbot.join_requests WHERE ugid = $1 AND asked_at > $2",
-            ugid,
-            at - timedelta(days=1),
-        )
-        if waits:
-            return True
-        if today >= A_DAY_MAX:
-            raise TooManyError
-        open_: int = await connection.fetchval(
-            """
-            SELECT count(*) FROM smarterbot.join_requests
-            WHERE tenant_id = $1 AND decision IS NULL AND expires_at > $2
-            """,
-            tenant,
-            at,
-        )
-        return open_ < OPEN_MAX
+        return waiting >= OPEN_MAX
+
+
+async def _look_at_day(connection: Connection, ugid: Ugid, at: datetime) -> None:
+    """Raises TooManyError if they asked for all that they may ask for in a day."""
+    await people.act_as(connection, ugid)
+    today: int = await connection.fetchval(
+        "SELECT count(*) FROM smarterbot.join_requests WHERE ugid = $1 AND asked_at > $2",
+        ugid,
+        at - timedelta(days=1),
+    )
+    if today >= A_DAY_MAX:
+        raise TooManyError
 
 
 async def _name(connection: Connection, tenant: TenantId) -> str:

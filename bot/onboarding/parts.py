@@ -51,6 +51,21 @@ async def read_parts(connection: Connection, tenant: TenantId) -> tuple[SetUp, .
     return tuple(found[part] for part in PARTS if part in found)
 
 
+async def state_in(
+    connection: Connection, tenant: TenantId, part: Part, round_: int
+) -> PartState | None:
+    """How far a part is, and stays until the transaction of this tenant ends; None: that round of it is over."""
+    state: PartState | None = await connection.fetchval(
+        """
+        SELECT state FROM smarterbot.firm_parts WHERE tenant_id = $1 AND part = $2 AND round = $3 FOR UPDATE
+        """,
+        tenant,
+        part,
+        round_,
+    )
+    return state
+
+
 async def begin_again(
     connection: Connection, tenant: TenantId, part: Part, *, at: datetime
 ) -> int | None:

@@ -18,10 +18,11 @@ from msgspec import Struct
 from bot.clock import Clock
 from bot.identity.moments import moment
 from bot.metrics import Metrics
-from bot.onboarding.parts import tell_part
+from bot.onboarding.parts import state_in, tell_part
+from bot.people.alerts import settle_kinds
 from bot.people.tenants import get_tenant
 from bot.store.database import Database
-from bot.store.errors import UNAVAILABLE
+from bot.store.errors import UNAVAILABLE, SealError
 from bot.store.secrets import SecretBox
 from flows.calls.signup import Part, PartState
 from flows.dialog.ctx import Firm
@@ -36,6 +37,7 @@ BACKOFF_MS: Final = 1_000
 BACKOFF_MS_MAX: Final = 1_800_000
 RECORDS_REST_MS: Final = 2_000
 ALERT: Final = "set_up_failed"
+"""The alert of a part that has failed; about which one it is."""
 
 log = structlog.get_logger()
 
@@ -137,23 +139,39 @@ class SetUps:
             order = _decode(item.body)
         except msgspec.MsgspecError:
             return Dead("unreadable")
-        system = self._systems.get(order.part)
         try:
-            if system is None:
-                return await self._end(order, "not_connected")
-            new = await self._read(order.tenant)
-            try:
-                async with asyncio.timeout(WITHIN_S):
-                    await system.set_up(new, key=order.tenant, is_ours=item.is_ours)
-            except SystemRefusedError as error:
-                return await self._fail(order, error.why)
-            except (SystemDownError, TimeoutError, OSError) as error:
-                return await self._later(order, item, error)
-            return await self._end(order, "done")
+            async with self._database.tenant(order.tenant) as connection:
+                state = await state_in(connection, order.tenant, order.part, order.round)
+            if state == "done":
+                await self._settle(order)
+            if state != "pending":
+                self._metrics.count(KIND, f"{order.part}_over")
+                return Done()
+            return await self._serve(order, item)
         except (StoreDownError, *UNAVAILABLE, asyncpg.PostgresError) as error:
             # It may have been set up, and is asked again under the same key.
             log.warning("setup.waits", item=item.id, error=type(error).__name__)
             return Again(RECORDS_REST_MS, "records_down", counts=False)
+
+    async def _serve(self, order: SetUpFirm, item: Item) -> Outcome:
+        system = self._systems.get(order.part)
+        if system is None:
+            return await self._end(order, "not_connected")
+        if item.tries > TRIES_MAX:
+            # The last try did not come to its end: it took the process with it.
+            return await self._end(order, "failed", "down")
+        try:
+            new = await self._read(order.tenant)
+        except SealError as error:
+            return await self._later(order, item, error)
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                await system.set_up(new, key=order.tenant, is_ours=item.is_ours)
+        except SystemRefusedError as error:
+            return await self._end(order, "failed", error.why)
+        except Exception as error:  # noqa: BLE001  also what the adapter did not foresee
+            return await self._later(order, item, error)
+        return await self._end(order, "done")
 
     async def _read(self, tenant: TenantId) -> NewFirm:
         found = await get_tenant(self._database, tenant)
@@ -167,28 +185,36 @@ class SetUps:
 
     async def _later(self, order: SetUpFirm, item: Item, error: Exception) -> Outcome:
         if item.tries >= TRIES_MAX:
-            return await self._fail(order, "down")
+            return await self._end(order, "failed", "down")
         await self._tell(order, "pending", "down")
         wait_ms = min(BACKOFF_MS << 2 * min(item.tries - 1, 10), BACKOFF_MS_MAX)
         self._metrics.count(KIND, f"{order.part}_down")
         log.info("setup.again", part=order.part, tries=item.tries, error=type(error).__name__)
         return Again(wait_ms + int(wait_ms * 0.25 * self._jitter()), "down")
 
-    async def _fail(self, order: SetUpFirm, why: str) -> Outcome:
-        log.error("setup.failed", tenant=order.tenant, part=order.part, why=why)
-        await self._alerts.raise_(order.tenant, None, ALERT, f"{order.part} {why}")
-        return await self._end(order, "failed", why)
-
     async def _end(self, order: SetUpFirm, state: PartState, reason: str = "") -> Outcome:
-        await self._tell(order, state, reason)
-        self._metrics.count(KIND, f"{order.part}_{state}")
+        if await self._tell(order, state, reason):
+            self._metrics.count(KIND, f"{order.part}_{state}")
+            if state == "done":
+                await self._settle(order)
         return Done()
 
-    async def _tell(self, order: SetUpFirm, state: PartState, reason: str = "") -> None:
-        async with self._database.tenant(order.tenant) as connection:
-            await tell_part(
-                connection, order.tenant, order.part, state, reason, at=moment(self._clock)
-            )
+    async def _tell(self, order: SetUpFirm, state: PartState, reason: str = "") -> bool:
+        """Write down how far it is; answers False if somebody else has ended it meanwhile."""
+        at, tenant = moment(self._clock), order.tenant
+        async with self._database.tenant(tenant) as connection:
+            if await state_in(connection, tenant, order.part, order.round) != "pending":
+                return False
+            if state == "failed":
+                # Before the commit: what is down as failed has its alert.
+                log.error("setup.failed", tenant=tenant, part=order.part, why=reason)
+                await self._alerts.raise_(tenant, None, ALERT, order.part)
+            await tell_part(connection, tenant, order.part, state, reason, at=at)
+        return True
+
+    async def _settle(self, order: SetUpFirm) -> None:
+        at = self._clock.now_ms()
+        await settle_kinds(self._database, order.tenant, None, (ALERT,), order.part, at=at)
 
 
 EMAIL: Final = "signup.email"

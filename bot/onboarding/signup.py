@@ -1,8 +1,10 @@
 """Serves the lanes `signup/<conversation>`: what the sign-up asks, for the person who wrote."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Final
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, get_args
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -18,7 +20,7 @@ from bot.identity.moments import moment
 from bot.identity.writers import Writers
 from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
-from bot.onboarding.firms import Firms, OpenedFirm, TakenRutError
+from bot.onboarding.firms import Firms, OpenedFirm, TakenRutError, TooManyFirmsError
 from bot.onboarding.joins import Asked, Decided, Joins, TooManyError, message_id
 from bot.onboarding.parts import read_parts
 from bot.onboarding.setup import SetUps
@@ -27,6 +29,7 @@ from bot.store.database import Database
 from bot.store.errors import UNAVAILABLE
 from flows.calls.signup import (
     DecideJoin,
+    Document,
     FindOwn,
     FindRut,
     Known,
@@ -34,20 +37,26 @@ from flows.calls.signup import (
     OwnFirm,
     RequestJoin,
 )
+from flows.dialog.answers import NAME_MAX
 from flows.dialog.calls import decode, encode
 from flows.dialog.events import Result
 from flows.intents import AccessDecided, AccessRequested, AnyIntent
+from flows.onboarding.trade import Trade
+from flows.values.comuna import comunas
+from flows.values.email import parse_email
 from flows.values.ids import MessageId, TenantId, Ugid
+from flows.values.rut import parse_rut
 from handlers.actions import Ask
 from handlers.events import Answered, Permission, Sender
 from handlers.ports import Again, Channel, Dead, Done, Item, Outcome, StoreDownError
 
 AGAIN_MS: Final = 1_000
+HOUR_S: Final = 3_600
 RUTS_PER_HOUR: Final = 10
-"""That one person may ask about: more would be looking for who is here."""
-FIRMS_PER_DAY: Final = 5
+"""That one person may ask about, in whichever call: more would be looking for who is here."""
+NAME_MIN: Final = 2
 DAY_S: Final = 86_400
-DECIDED_LIFE_MS: Final = 3 * DAY_S * 1000
+DECIDED_LIFE: Final = timedelta(days=3)
 
 log = structlog.get_logger()
 _decode: Final = msgspec.json.Decoder(Ask).decode
@@ -111,7 +120,7 @@ class Signups:
         except msgspec.MsgspecError:
             return Dead("unreadable")
         try:
-            value = await self._answer(ask)
+            value = await self._answer(ask, item)
         except msgspec.MsgspecError:
             return Dead("unreadable")
         except RefusedCallError as error:
@@ -119,6 +128,11 @@ class Signups:
             return Done(event=Answered(Result(seq=ask.seq, failed="refused")))
         except (StoreLostError, LaneError, StoreDownError):
             return Again(AGAIN_MS, "store_down", counts=False)
+        except (asyncpg.DataError, asyncpg.CheckViolationError) as error:
+            # It would be the same each time.
+            log.error("signup.unfit", item=item.id, error=type(error).__name__)
+            self._metrics.count("signup_refused", "unfit")
+            return Done(event=Answered(Result(seq=ask.seq, failed="refused")))
         except (*UNAVAILABLE, asyncpg.PostgresError) as error:
             log.warning("signup.waits", item=item.id, error=type(error).__name__)
             return Again(AGAIN_MS, "database_down")
@@ -126,7 +140,7 @@ class Signups:
             return Dead("unknown_call")
         return Done(event=Answered(Result(seq=ask.seq, value=value)))
 
-    async def _answer(self, ask: Ask) -> msgspec.Raw | None:
+    async def _answer(self, ask: Ask, item: Item) -> msgspec.Raw | None:
         who = await self._writers.of(ask)
         if who is None:
             raise RefusedCallError("nobody")
@@ -135,12 +149,15 @@ class Signups:
                 case FindOwn.__name__:
                     return encode(await self._find_own(who))
                 case FindRut.__name__:
-                    await self._spend(f"ruts|{ask.conversation}", RUTS_PER_HOUR, 3_600)
-                    return encode(await self._firms.claim(decode(ask.args, FindRut).rut, who))
+                    wanted = decode(ask.args, FindRut)
+                    await self._spend(ask, item)
+                    return encode(await self._firms.claim(wanted.rut, who))
                 case OpenFirm.__name__:
-                    return encode(await self._open(ask, decode(ask.args, OpenFirm), who))
+                    return encode(await self._open(ask, item, decode(ask.args, OpenFirm), who))
                 case RequestJoin.__name__:
-                    return encode(await self._request(ask, decode(ask.args, RequestJoin), who))
+                    join = decode(ask.args, RequestJoin)
+                    await self._spend(ask, item)
+                    return encode(await self._request(ask, join, who))
                 case DecideJoin.__name__:
                     return encode(await self._decide(decode(ask.args, DecideJoin), who))
                 case _:
@@ -148,8 +165,13 @@ class Signups:
         except DisabledError as error:
             raise RefusedCallError("disabled") from error
 
-    async def _spend(self, name: str, most: int, per_s: int) -> None:
-        if await self._limits.take(name, per_s=most / per_s, burst=most):
+    async def _spend(self, ask: Ask, item: Item) -> None:
+        """One of the RUTs that a person may ask about; what is served again has been paid for."""
+        if await self._limits.take(f"paid|{item.id}", per_s=1 / HOUR_S, burst=1):
+            return
+        if await self._limits.take(
+            f"ruts|{ask.conversation}", per_s=RUTS_PER_HOUR / HOUR_S, burst=RUTS_PER_HOUR
+        ):
             raise RefusedCallError("too_often")
 
     # ------------------------------------------------------------------ whoever writes
@@ -191,20 +213,24 @@ class Signups:
 
     # ------------------------------------------------------------------ a firm is opened
 
-    async def _open(self, ask: Ask, call: OpenFirm, who: Who) -> OwnFirm | None:
-        if not call.rut.can_be_tenant or {a.document for a in call.agreements} != ACCEPTED:
-            raise RefusedCallError("incomplete")
+    async def _open(self, ask: Ask, item: Item, call: OpenFirm, who: Who) -> OwnFirm | None:
+        call = _checked(call)
         at = moment(self._clock)
         platform = self._directory.firm(ask.tenant)
         locale = platform.locale if platform else "es_CL"
-        await self._spend(f"firms|{ask.conversation}", FIRMS_PER_DAY, DAY_S)
-        try:
-            opened = await self._firms.open(call, ask.conversation, who, locale=locale, at=at)
-        except TakenRutError:
-            self._metrics.count("signup_opened", "taken")
-            return None
+        opened = await self._firms.find(ask.conversation, call.draft)
+        is_new = opened is None
+        if opened is None:
+            await self._spend(ask, item)
+            try:
+                opened = await self._firms.open(call, ask.conversation, who, locale=locale, at=at)
+            except TakenRutError:
+                self._metrics.count("signup_opened", "taken")
+                return None
+            except TooManyFirmsError as error:
+                raise RefusedCallError("too_often") from error
         await self._begin(opened)
-        self._metrics.count("signup_opened", "opened" if opened.at == at else "again")
+        self._metrics.count("signup_opened", "opened" if is_new else "again")
         return await self._own(opened.tenant, opened.owner)
 
     async def _begin(self, opened: OpenedFirm) -> None:
@@ -230,7 +256,7 @@ class Signups:
                 channel,
                 Recipient(sender),
                 message_id(asked.id, "asked", ugid),
-                _requested(asked),
+                _requested(asked, self._zone(channel)),
                 at=asked.asked_at,
                 expires=asked.expires_at,
             )
@@ -253,13 +279,16 @@ class Signups:
                 channel,
                 Recipient(Sender(), decided.contact),
                 message_id(call.id, "decided", ""),
-                _decided(decided, admit=call.admit),
-                at=at,
-                expires=datetime.fromtimestamp(
-                    (self._clock.now_ms() + DECIDED_LIFE_MS) / 1000, at.tzinfo
-                ),
+                _decided(decided, self._zone(channel), admit=call.admit),
+                at=decided.at,
+                expires=decided.at + DECIDED_LIFE,
             )
         return True
+
+    def _zone(self, channel: Channel) -> ZoneInfo:
+        """In which the platform's firm names days to people."""
+        platform = self._directory.firm(channel.tenant)
+        return ZoneInfo(platform.zone if platform else "UTC")
 
     async def _say(
         self,
@@ -285,23 +314,44 @@ class Signups:
         )
 
 
-ACCEPTED: Final = frozenset(("terms", "data_processing"))
+def _checked(call: OpenFirm) -> OpenFirm:
+    """The draft as it is kept, read once more as if nobody had read it before.
+
+    Raises:
+        RefusedCallError: it does not fit.
+    """
+    name, email = " ".join(call.name.split()), parse_email(call.email) if call.email else ""
+    agreed = {a.document for a in call.agreements if a.version.strip() and a.proof}
+    fits = {
+        "rut": parse_rut(f"{call.rut[:-1]}-{call.rut[-1:]}") == call.rut and call.rut.can_be_tenant,
+        "name": NAME_MIN <= len(name) <= NAME_MAX,
+        "line": call.line in list(Trade),
+        "comuna": call.comuna in comunas(),
+        "email": email is not None,
+        "agreements": agreed == ACCEPTED == {a.document for a in call.agreements},
+    }
+    if email is None or not all(fits.values()):
+        raise RefusedCallError(next(field for field, fit in fits.items() if not fit))
+    return replace(call, name=name, email=email)
 
 
-def _requested(asked: Asked) -> AccessRequested:
+ACCEPTED: Final = frozenset(get_args(Document))
+
+
+def _requested(asked: Asked, zone: ZoneInfo) -> AccessRequested:
     return AccessRequested(
         name=_line(asked.firm),
         business=_line(asked.firm),
         phone_end=asked.phone_end or "····",
-        day=asked.asked_at.date(),
+        day=asked.asked_at.astimezone(zone).date(),
     )
 
 
-def _decided(decided: Decided, *, admit: bool) -> AccessDecided:
+def _decided(decided: Decided, zone: ZoneInfo, *, admit: bool) -> AccessDecided:
     return AccessDecided(
         name=_line(decided.firm),
         business=_line(decided.firm),
-        day=decided.asked_at.date(),
+        day=decided.asked_at.astimezone(zone).date(),
         decision="admitted" if admit else "refused",
     )
 

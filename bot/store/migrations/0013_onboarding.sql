@@ -9,6 +9,7 @@ CREATE TABLE smarterbot.signups (
   opened_by uuid NOT NULL REFERENCES smarterbot.people,
   opened_at timestamptz NOT NULL
 );
+CREATE INDEX signups_person ON smarterbot.signups (opened_by, opened_at);
 
 -- A ledger: which version of a contract a person accepted for a firm, and the message that did (Law 19.628 as reformed by
 -- 21.719, art. 15 bis for the data-processing agreement).
@@ -40,9 +41,9 @@ CREATE TABLE smarterbot.join_requests (
   contact_id uuid NOT NULL,
   asked_at timestamptz NOT NULL,
   expires_at timestamptz NOT NULL,
-  decision text CHECK (decision IN ('admitted', 'refused')),  -- NULL: none yet
+  decision text CHECK (decision IN ('admitted', 'refused', 'expired')),  -- NULL: none yet
   decided_at timestamptz,
-  decided_by uuid REFERENCES smarterbot.people,
+  decided_by uuid REFERENCES smarterbot.people,  -- NULL: nobody, it expired
   PRIMARY KEY (tenant_id, id)
 );
 CREATE UNIQUE INDEX join_requests_waiting ON smarterbot.join_requests (tenant_id, ugid) WHERE decision IS NULL;
@@ -62,7 +63,9 @@ BEGIN
     );
   END LOOP;
 END $$;
--- A person sees what they asked for.
+-- A person sees what they opened, and what they asked for.
+CREATE POLICY person ON smarterbot.signups FOR SELECT
+  USING (opened_by = (SELECT nullif(current_setting('app.ugid', true), '')::uuid));
 CREATE POLICY person ON smarterbot.join_requests FOR SELECT
   USING (ugid = (SELECT nullif(current_setting('app.ugid', true), '')::uuid));
 

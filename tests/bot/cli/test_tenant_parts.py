@@ -8,6 +8,8 @@ import pytest
 
 from bot.embedded.postgres import PostgresUrls
 from bot.onboarding.parts import tell_part
+from bot.onboarding.setup import ALERT
+from bot.people.alerts import raise_alert
 from bot.store.database import Database
 from flows.calls.signup import Part, PartState
 from flows.values.ids import TenantId
@@ -65,7 +67,29 @@ def test_each_part_is_told_to_programs(smarterbot: Command, firm: str, tell: Tel
 
     answer = smarterbot("tenant", "status", firm, "--json")
 
-    assert (answer.code, answer.json) == (0, {"chatwoot": {"state": "pending", "reason": "down"}})
+    assert answer.code == 0
+    assert answer.json == {
+        "chatwoot": {
+            "state": "pending",
+            "reason": "down",
+            "mend": "the system does not answer; it is asked again",
+        }
+    }
+
+
+def test_an_alert_says_where_to_look(
+    smarterbot: Command, firm: str, clean_postgres: PostgresUrls
+) -> None:
+    async def run() -> None:
+        async with Database.open(clean_postgres.app) as database:
+            await raise_alert(database, TenantId(firm), None, ALERT, "odoo", at=1)
+
+    asyncio.run(run())
+
+    [told] = smarterbot("alerts", "--json").json
+    assert told["about"] == "odoo"
+    assert "tenant status" in told["mend"]
+    assert "tenant retry" in told["mend"]
 
 
 def test_a_firm_that_an_operator_registered_has_none(smarterbot: Command, firm: str) -> None:

@@ -1,8 +1,10 @@
 """The platform's own firm and number, people who write to it, and a system that can be down."""
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +41,7 @@ from handlers.events import Answered, Event, Proposed, Sender
 from handlers.ports import Before, Channel, Done, Handler, Item, Outcome
 
 SHARDS: Final = 4
+DAY_MS: Final = 86_400_000
 PLATFORM: Final = Firm(
     TenantId("11111111-1111-4111-8111-111111111111"),
     "SmarterOS",
@@ -97,10 +100,21 @@ class FakeSystem:
     loses: int = 0
     """Of so many requests the answer is lost, after they took effect."""
     refuses: str = ""
+    breaks: Exception | None = None
+    """What its adapter did not foresee."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """It was asked …"""
+    waits: asyncio.Event | None = None
+    """… and answers when this is set."""
 
     async def set_up(self, new: NewFirm, *, key: str, is_ours: Callable[[], bool]) -> None:
         self.asked += 1
         assert is_ours()
+        self.begun.set()
+        if self.waits:
+            await self.waits.wait()
+        if self.breaks:
+            raise self.breaks
         if self.refuses:
             raise SystemRefusedError(self.refuses)
         if self.down:
@@ -125,6 +139,10 @@ class Somebody:
         return conversation_of(NUMBER.id, self.contact)
 
     async def serve(self, call: str, **args: object) -> Outcome:
+        return await self.house.signups.serve(self.asking(call, **args))
+
+    def asking(self, call: str, **args: object) -> Item:
+        """The item in which a flow asks, to be served as often as a lane would."""
         ask = Ask(
             tenant=PLATFORM.id,
             channel=NUMBER.id,
@@ -134,9 +152,8 @@ class Somebody:
             call=call,
             args=msgspec.Raw(msgspec.json.encode(args)),
         )
-        return await self.house.signups.serve(
-            item(f"signup/{self.conversation}", msgspec.json.encode(ask))
-        )
+        n = next(self.house.items)
+        return item(f"signup/{self.conversation}", msgspec.json.encode(ask), n=n)
 
     async def result(self, call: str, **args: object) -> Result:
         outcome = await self.serve(call, **args)
@@ -179,6 +196,7 @@ class House:
     systems: dict[str, FakeSystem]
     raised: Raised
     metrics: Metrics
+    items: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
     def signups(self) -> Handler:
@@ -225,9 +243,9 @@ class House:
         return done
 
 
-def item(lane: str, body: bytes, *, tries: int = 1) -> Item:
+def item(lane: str, body: bytes, *, tries: int = 1, n: int = 1) -> Item:
     return Item(
-        id=ItemId(f"{lane}:1-0"),
+        id=ItemId(f"{lane}:{n}-0"),
         conversation=ConversationId(lane.partition("/")[2]),
         body=body,
         tries=tries,

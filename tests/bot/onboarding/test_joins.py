@@ -2,15 +2,18 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot.engine.proposals import Proposal
 from bot.identity import people
 from flows.intents import AccessDecided, AccessRequested
 from flows.values.ids import TenantId, Ugid
-from tests.bot.onboarding.conftest import PLATFORM, RUT, House, Somebody
+from tests.bot.onboarding.conftest import DAY_MS, PLATFORM, RUT, House, Somebody
 
-DAY_MS = 86_400_000
+RUTS = ("765432103", "761234560", "123456785", "960909607")
 
 
 async def known(house: House, somebody: Somebody) -> Ugid:
@@ -107,6 +110,50 @@ async def test_decided_twice_it_is_told_once(house: House) -> None:
     assert await ana.asks("DecideJoin", id=join, admit=False) is False
 
 
+async def test_a_decision_that_is_told_again_tells_the_same(house: House) -> None:
+    """Its lane was given back after a crash; it was decided on one day, and is told on the next."""
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    await ana.opens()
+    await bruno.asks("RequestJoin", rut=RUT)
+    [join] = await waiting(ana)
+    before_midnight = DAY_MS - house.clock.now_ms() % DAY_MS - 60_000
+    house.clock.shift(before_midnight)
+    signups: Any = house.signups
+    put: list[Proposal] = []
+
+    class Noted:
+        async def put(self, proposal: Proposal) -> None:
+            put.append(proposal)
+            await proposals.put(proposal)
+
+    proposals, signups._proposals = signups._proposals, Noted()
+
+    await ana.asks("DecideJoin", id=join, admit=True)
+    house.clock.shift(120_000)
+    await ana.asks("DecideJoin", id=join, admit=True)
+
+    assert put[0] == put[1]
+    assert len(await bruno.heard()) == 1
+
+
+async def test_a_day_is_the_platform_s(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    await ana.opens()
+    # A minute past midnight by Greenwich: it is the evening before in Chile.
+    day = DAY_MS * (house.clock.now_ms() // DAY_MS + 1)
+    house.clock.shift(day + 60_000 - house.clock.now_ms())
+    await bruno.asks("RequestJoin", rut=RUT)
+    [join] = await waiting(ana)
+    await ana.asks("DecideJoin", id=join, admit=True)
+
+    there = datetime.fromtimestamp(day / 1000, ZoneInfo("America/Santiago")).date()
+    [asked], [decided] = await ana.heard(), await bruno.heard()
+    assert isinstance(asked.intent, AccessRequested)
+    assert isinstance(decided.intent, AccessDecided)
+    assert asked.intent.day == decided.intent.day == there
+    assert there != datetime.fromtimestamp(day / 1000, UTC).date()
+
+
 async def test_nobody_decides_for_another_firm(house: House) -> None:
     ana, bruno, carla = [await house.somebody(n) for n in (1, 2, 3)]
     tenant = (await ana.opens())["tenant"]
@@ -155,6 +202,47 @@ async def test_a_request_is_over_after_a_week(house: House) -> None:
     assert await ana.asks("DecideJoin", id=join, admit=True) is False
 
 
+async def test_asked_again_after_a_week_it_is_a_new_request(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    await ana.opens()
+    await bruno.asks("RequestJoin", rut=RUT)
+    [old] = await waiting(ana)
+    assert len(await ana.heard()) == 1
+    house.clock.shift(7 * DAY_MS + 1)
+
+    assert await bruno.asks("RequestJoin", rut=RUT) is True
+
+    [new] = await waiting(ana)
+    assert new != old
+    assert len(await ana.heard()) == 1
+    assert await ana.asks("DecideJoin", id=old, admit=True) is False
+    assert await ana.asks("DecideJoin", id=new, admit=True) is True
+
+
+async def test_asked_again_after_a_week_it_has_its_limits(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    for n, rut in enumerate(RUTS):
+        await ana.opens(draft=f"wamid.{n}", rut=rut, name=f"Firma {n}")
+    await bruno.asks("RequestJoin", rut=RUTS[3])
+    house.clock.shift(7 * DAY_MS + 1)
+    for rut in RUTS[:3]:
+        await bruno.asks("RequestJoin", rut=rut)
+
+    assert (await bruno.result("RequestJoin", rut=RUTS[3])).failed == "refused"
+
+
+async def test_asking_again_makes_a_request_wait_no_longer(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    await ana.opens()
+    await bruno.asks("RequestJoin", rut=RUT)
+    house.clock.shift(6 * DAY_MS)
+    await bruno.asks("RequestJoin", rut=RUT)
+
+    house.clock.shift(DAY_MS + 1)
+
+    assert await waiting(ana) == []
+
+
 async def test_a_firm_that_nobody_runs_can_let_nobody_in(house: House) -> None:
     ana, bruno = await house.somebody(1), await house.somebody(2)
     tenant = (await ana.opens())["tenant"]
@@ -169,15 +257,40 @@ async def test_a_rut_that_is_nobody_s_has_nobody_to_ask(house: House) -> None:
 
 async def test_one_person_asks_three_times_a_day(house: House) -> None:
     ana, bruno = await house.somebody(1), await house.somebody(2)
-    ruts = ["765432103", "761234560", "123456785", "960909606"]
-    for n, rut in enumerate(ruts):
+    for n, rut in enumerate(RUTS):
         await ana.opens(draft=f"wamid.{n}", rut=rut, name=f"Firma {n}")
-    for rut in ruts[:3]:
+    for rut in RUTS[:3]:
         assert await bruno.asks("RequestJoin", rut=rut) is True
 
-    assert (await bruno.result("RequestJoin", rut=ruts[3])).failed == "refused"
+    assert (await bruno.result("RequestJoin", rut=RUTS[3])).failed == "refused"
+    # A RUT that nobody has is no other.
+    assert (await bruno.result("RequestJoin", rut="770000009")).failed == "refused"
+    # What waits already was told.
+    assert await bruno.asks("RequestJoin", rut=RUTS[0]) is True
     house.clock.shift(DAY_MS + 1)
-    assert await bruno.asks("RequestJoin", rut=ruts[3]) is True
+    assert await bruno.asks("RequestJoin", rut=RUTS[3]) is True
+    assert await bruno.asks("RequestJoin", rut="770000009") is False
+
+
+async def test_one_person_at_once_asks_three_times_a_day(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    for n, rut in enumerate(RUTS):
+        await ana.opens(draft=f"wamid.{n}", rut=rut, name=f"Firma {n}")
+
+    found = await asyncio.gather(*[bruno.result("RequestJoin", rut=rut) for rut in RUTS])
+
+    assert sorted(result.failed or "" for result in found) == ["", "", "", "refused"]
+
+
+async def test_asking_to_come_in_and_asking_whose_it_is_have_one_limit(house: House) -> None:
+    bruno = await house.somebody(2)
+    for n in range(10):
+        call = "RequestJoin" if n % 2 else "FindRut"
+        assert (await bruno.result(call, rut=RUT)).failed is None
+
+    assert (await bruno.result("RequestJoin", rut=RUT)).failed == "refused"
+    house.clock.shift(3_600_000)
+    assert await bruno.asks("RequestJoin", rut=RUT) is False
 
 
 async def test_a_firm_is_not_buried_in_requests(house: House) -> None:
@@ -187,6 +300,17 @@ async def test_a_firm_is_not_buried_in_requests(house: House) -> None:
         assert await (await house.somebody(10 + n)).asks("RequestJoin", rut=RUT) is True
 
     assert await (await house.somebody(20)).asks("RequestJoin", rut=RUT) is False
+    assert len(await waiting(ana)) == 5
+
+
+async def test_a_firm_is_not_buried_in_requests_that_come_at_once(house: House) -> None:
+    ana = await house.somebody(1)
+    await ana.opens()
+    crowd = [await house.somebody(10 + n) for n in range(9)]
+
+    found = await asyncio.gather(*[each.asks("RequestJoin", rut=RUT) for each in crowd])
+
+    assert sorted(found) == [False] * 4 + [True] * 5
     assert len(await waiting(ana)) == 5
 
 

@@ -1,24 +1,35 @@
 """A firm is opened once, whole, by whoever wrote; what other systems have to do follows, or is said not to."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot.identity import people
-from bot.onboarding.setup import EMAIL
-from bot.people.tenants import get_tenant, list_firms
+from bot.onboarding.parts import begin_again, tell_part
+from bot.onboarding.setup import EMAIL, SetUpFirm
+from bot.people.alerts import list_alerts, raise_alert
+from bot.people.tenants import add_tenant, get_tenant, list_firms
 from bot.settings import read_settings
 from bot.store.secrets import SecretBox
+from flows.calls.signup import Part
+from flows.dialog.ctx import Firm
 from flows.marketplace.applying import RECORD
 from flows.values.ids import TenantId, Ugid
+from flows.values.rut import Rut
+from handlers.events import Answered
+from handlers.ports import Again, Done, Outcome
 from tests.bot.onboarding.conftest import (
+    DAY_MS,
     KEYS,
     PLATFORM,
     RUT,
     FakeSystem,
     House,
     Somebody,
+    item,
     opening,
 )
 
@@ -128,6 +139,19 @@ async def test_whoever_lost_left_nothing_behind(house: House) -> None:
     assert found is None
 
 
+async def test_only_its_rut_makes_a_firm_taken(house: House) -> None:
+    """Whatever else is there already says nothing about whose the RUT is."""
+    ana = await house.somebody(1)
+    signups: Any = house.signups
+    id = signups._firms.id_of(ana.conversation, "wamid.1")
+    await add_tenant(house.database, Firm(id, "Otra"), rut=Rut("761234560"))
+
+    outcome = await ana.serve("OpenFirm", **opening())
+
+    assert isinstance(outcome, Again)
+    assert outcome.why == "database_down"
+
+
 async def test_two_firms_of_one_person(house: House) -> None:
     ana = await house.somebody(1)
     await ana.opens()
@@ -153,19 +177,55 @@ async def test_a_stranger_has_nothing(house: House) -> None:
     assert await (await house.somebody(2)).asks("FindOwn") == {"firms": [], "joins": []}
 
 
+def agreed(**changes: str) -> list[dict[str, str]]:
+    return [agreement | changes for agreement in opening()["agreements"]]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         pytest.param({"rut": "60803000K"}, id="the-tax-service-s-rut"),
+        pytest.param({"rut": "111111111"}, id="a-rut-that-stands-for-anybody"),
+        pytest.param({"rut": "765432104"}, id="a-check-digit-that-is-another-s"),
+        pytest.param({"rut": "76543210-3"}, id="a-rut-as-it-is-shown"),
+        pytest.param({"rut": "9876543210"}, id="a-rut-out-of-range"),
+        pytest.param({"rut": ""}, id="no-rut"),
+        pytest.param({"name": " \n "}, id="no-name"),
+        pytest.param({"name": " S  "}, id="a-name-of-one-letter"),
+        pytest.param({"name": "S" * 61}, id="a-name-too-long"),
+        pytest.param({"name": "So\0l"}, id="a-name-that-cannot-be-kept"),
+        pytest.param({"comuna": "99999"}, id="a-comuna-that-is-not-there"),
+        pytest.param({"comuna": "Quilpué"}, id="a-comuna-by-its-name"),
+        pytest.param({"line": "piracy"}, id="a-trade-that-is-not-there"),
+        pytest.param({"email": "ana@sol"}, id="no-e-mail"),
         pytest.param({"agreements": []}, id="nothing-accepted"),
-        pytest.param({"agreements": opening()["agreements"][:1]}, id="one-contract-of-two"),
+        pytest.param({"agreements": agreed()[:1]}, id="one-contract-of-two"),
+        pytest.param({"agreements": agreed(version=" ")}, id="no-version"),
+        pytest.param({"agreements": agreed(proof="")}, id="no-proof"),
     ],
 )
-async def test_what_is_incomplete_opens_nothing(house: House, changes: dict[str, Any]) -> None:
+async def test_what_does_not_fit_opens_nothing(house: House, changes: dict[str, Any]) -> None:
     result = await (await house.somebody(1)).result("OpenFirm", **opening(**changes))
 
     assert result.failed == "refused"
     assert [firm.id for firm in await list_firms(house.database)] == [PLATFORM.id]
+
+
+async def test_a_small_rut_opens_a_firm(house: House) -> None:
+    """Of which bare digits would be taken for a body without its check digit."""
+    assert (await (await house.somebody(1)).opens(rut="6123456K"))["name"] == "Panadería Sol"
+
+
+async def test_a_name_is_kept_in_one_line(house: House) -> None:
+    opened = await (await house.somebody(1)).opens(name="  Panadería \n Sol ")
+
+    assert opened["name"] == "Panadería Sol"
+
+
+async def test_a_contract_that_is_named_twice_is_accepted_once(house: House) -> None:
+    opened = await (await house.somebody(1)).opens(agreements=agreed() * 2)
+
+    assert len(await rows(house, opened["tenant"], "agreements")) == 2
 
 
 async def test_a_template_that_is_not_there_is_told_and_costs_no_firm(house: House) -> None:
@@ -174,12 +234,77 @@ async def test_a_template_that_is_not_there_is_told_and_costs_no_firm(house: Hou
     assert (await house.parts(opened["tenant"]))["template"] == ("failed", "unknown")
 
 
-async def test_one_person_opens_a_few_firms_a_day(house: House) -> None:
-    ana = await house.somebody(1)
-    for n in range(5):
-        await ana.opens(draft=f"wamid.{n}")
+RUTS = ("765432103", "761234560", "123456785", "960909607", "770000009", "770000017")
 
-    assert (await ana.result("OpenFirm", **opening(draft="wamid.9"))).failed == "refused"
+
+async def test_one_person_opens_a_few_firms_a_day(house: House) -> None:
+    ana, bruno = await house.somebody(1), await house.somebody(2)
+    for n, rut in enumerate(RUTS[:5]):
+        await ana.opens(draft=f"wamid.{n}", rut=rut)
+    sixth = opening(draft="wamid.9", rut=RUTS[5])
+
+    assert (await ana.result("OpenFirm", **sixth)).failed == "refused"
+    assert (await ana.opens(draft="wamid.0"))["name"] == "Panadería Sol"
+    house.clock.shift(DAY_MS + 1)
+    assert (await ana.asks("OpenFirm", **sixth))["role"] == "owner"
+    assert (await bruno.opens(rut="123123123", draft="wamid.0"))["role"] == "owner"
+
+
+async def test_drafts_at_once_pass_no_limit(house: House) -> None:
+    ana = await house.somebody(1)
+    each = [opening(draft=f"wamid.{n}", rut=rut) for n, rut in enumerate(RUTS)]
+
+    found = await asyncio.gather(*[ana.result("OpenFirm", **args) for args in each])
+
+    assert sorted(result.failed or "" for result in found) == [*[""] * 5, "refused"]
+    assert len(await list_firms(house.database)) == 6  # with the platform's own
+
+
+async def test_a_double_tap_on_the_last_firm_of_the_day_opens_it(house: House) -> None:
+    ana = await house.somebody(1)
+    for n, rut in enumerate(RUTS[:4]):
+        await ana.opens(draft=f"wamid.{n}", rut=rut)
+    last = opening(draft="wamid.4", rut=RUTS[4])
+
+    first, second = await asyncio.gather(ana.asks("OpenFirm", **last), ana.asks("OpenFirm", **last))
+
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("call", "args"),
+    [("OpenFirm", opening()), ("FindRut", {"rut": RUT}), ("RequestJoin", {"rut": RUT})],
+)
+async def test_an_outage_costs_nobody_their_turn(
+    house: House, call: str, args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL is away for longer than there are turns in an hour."""
+    ana = await house.somebody(1)
+    asked = ana.asking(call, **args)
+
+    def away(*_: object) -> Any:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as outage:
+        outage.setattr(type(house.database), "tenant", away)
+        outage.setattr(type(house.database), "system", away)
+        for _ in range(30):
+            assert isinstance(await house.signups.serve(asked), Again)
+
+    outcome = await house.signups.serve(asked)
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.event, Answered)
+    assert outcome.event.result.failed is None
+
+
+async def test_a_firm_that_is_there_is_never_refused(house: House) -> None:
+    """It was committed, and what follows on it could not be done for a while."""
+    ana = await house.somebody(1)
+    opened = await ana.opens()
+    for n in range(20):
+        await ana.result("FindRut", rut=RUTS[n % 6])
+
+    assert [await ana.opens() for _ in range(10)] == [opened] * 10
 
 
 # ------------------------------------------------------------------ whose a RUT is
@@ -200,6 +325,8 @@ async def test_nobody_finds_out_who_is_here_by_trying(house: House) -> None:
         await ana.asks("FindRut", rut=RUT)
 
     assert (await ana.result("FindRut", rut=RUT)).failed == "refused"
+    assert (await ana.result("OpenFirm", **opening())).failed == "refused"
+    assert (await ana.result("RequestJoin", rut=RUT)).failed == "refused"
     house.clock.shift(3_600_000)
     assert await ana.asks("FindRut", rut=RUT) == "free"
 
@@ -251,7 +378,114 @@ async def test_a_system_that_stays_down_has_failed_and_somebody_is_told(house: H
     await house.carries(tries=12)
 
     assert (await house.parts(tenant))["odoo"] == ("failed", "down")
-    assert house.raised.told == [("set_up_failed", "odoo down")]
+    assert house.raised.told == [("set_up_failed", "odoo")]
+
+
+@pytest.mark.parametrize("error", [KeyError("id"), ValueError("no JSON"), RuntimeError()])
+async def test_a_system_that_breaks_us_is_one_that_is_down(house: House, error: Exception) -> None:
+    """What its adapter did not foresee must not leave the part under way for ever."""
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem(breaks=error)))
+
+    [outcome] = await house.carries()
+    assert isinstance(outcome, Again)
+    assert (await house.parts(tenant))["odoo"] == ("pending", "down")
+    await house.carries(tries=12)
+
+    assert (await house.parts(tenant))["odoo"] == ("failed", "down")
+    assert house.raised.told == [("set_up_failed", "odoo")]
+    assert odoo.asked == 2
+
+
+async def test_a_system_that_takes_the_process_with_it_has_failed(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem()))
+
+    await house.carries(tries=13)
+
+    assert odoo.asked == 0
+    assert (await house.parts(tenant))["odoo"] == ("failed", "down")
+
+
+async def test_an_e_mail_that_does_not_open_any_more_fails_the_part(house: House) -> None:
+    tenant = await with_systems(house, odoo=FakeSystem())
+    async with house.database.tenant(TenantId(tenant)) as connection:
+        await connection.execute("UPDATE smarterbot.signups SET email = 'v1:lost:AAAA'")
+
+    await house.carries(tries=12)
+
+    assert (await house.parts(tenant))["odoo"] == ("failed", "down")
+    assert house.raised.told == [("set_up_failed", "odoo")]
+
+
+async def again(house: House, tenant: str, part: Part) -> int:
+    """An operator has a part tried again; answers its round."""
+    found, at = TenantId(tenant), datetime.now(UTC)
+    async with house.database.tenant(found) as connection:
+        round_ = await begin_again(connection, found, part, at=at)
+    assert round_ is not None
+    return round_
+
+
+async def ordered(house: House, tenant: str, part: Part, round_: int) -> Outcome:
+    """An order is served, whatever the lanes know of it."""
+    [handler] = house.onboarding.handlers
+    order = SetUpFirm(TenantId(tenant), part, round_)
+    return await handler.serve(item("setup/x", msgspec.json.encode(order)))
+
+
+async def test_a_part_that_is_done_is_not_done_again(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem()))
+    await house.carries()
+    odoo.refuses = "quota"
+
+    assert isinstance(await ordered(house, tenant, "odoo", 1), Done)
+
+    assert odoo.asked == 1
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+
+
+async def test_an_order_of_a_round_that_is_over_does_nothing(house: House) -> None:
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem(refuses="quota")))
+    await house.carries()
+    assert await again(house, tenant, "odoo") == 2
+
+    assert isinstance(await ordered(house, tenant, "odoo", 1), Done)
+    assert (odoo.asked, (await house.parts(tenant))["odoo"]) == (1, ("pending", ""))
+    odoo.refuses = ""
+    await ordered(house, tenant, "odoo", 2)
+
+    assert (odoo.asked, (await house.parts(tenant))["odoo"]) == (2, ("done", ""))
+
+
+async def test_who_is_late_writes_over_nothing(house: House) -> None:
+    """A worker that lost its lease hears from the system when another one has been told that all is well."""
+    tenant = await with_systems(house, odoo=(odoo := FakeSystem(refuses="quota")))
+    odoo.begun, odoo.waits = asyncio.Event(), asyncio.Event()
+    late = asyncio.create_task(ordered(house, tenant, "odoo", 1))
+    await odoo.begun.wait()
+    async with house.database.tenant(TenantId(tenant)) as connection:
+        at = datetime.now(UTC)
+        await tell_part(connection, TenantId(tenant), "odoo", "done", at=at)
+    odoo.waits.set()
+
+    assert isinstance(await late, Done)
+    assert (await house.parts(tenant))["odoo"] == ("done", "")
+
+
+async def test_the_alert_is_settled_when_the_part_is_done(house: House) -> None:
+    tenant = TenantId(
+        await with_systems(
+            house, odoo=(odoo := FakeSystem(refuses="quota")), n8n=FakeSystem(refuses="quota")
+        )
+    )
+    await house.carries()
+    for kind, about in house.raised.told:
+        await raise_alert(house.database, tenant, None, kind, about, at=house.clock.now_ms())
+    odoo.refuses = ""
+
+    await ordered(house, tenant, "odoo", await again(house, tenant, "odoo"))
+
+    left = await list_alerts(house.database, tenant, settled=False)
+    assert [(alert.kind, alert.about) for alert in left] == [("set_up_failed", "n8n")]
 
 
 async def test_a_system_that_says_no_is_not_asked_again(house: House) -> None:
