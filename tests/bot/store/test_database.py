@@ -20,7 +20,7 @@ BUTCHER = TenantId("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 # A person belongs to several of them, and is invited by several.
 ACROSS_TENANTS = {
     *("channels_phone_number_id_key", "memberships_person", "tenants_pkey", "tenants_rut_key"),
-    *("invitations_expiry", "invitations_phone", "join_requests_person"),
+    *("invitations_expiry", "invitations_phone", "join_requests_person", "signups_person"),
 }
 READ_BY_THE_DIRECTORY = ("alerts", "api_keys", "channel_health", "channels", "templates", "tenants")
 MORE_POLICIES = {
@@ -29,6 +29,7 @@ MORE_POLICIES = {
     "invitations": ["directory"],
     "join_requests": ["person"],
     "memberships": ["person"],
+    "signups": ["person"],
     "number_connections": ["person"],
 }
 POLICY = "({} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS \"nullif\"))"
