@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.bench.figures import Section, machine, show, write
 from tests.bench.processes import Others
 from tests.bench.profiling import profile
-from tests.bench.scenarios import login, peers, rate, scale, start, statuses, workers
+from tests.bench.scenarios import login, onboarding, peers, rate, scale, start, statuses, workers
 
 Scenario = Callable[[int, Console], Section]
 """Takes the number of rounds and where to tell what it does."""
@@ -28,6 +28,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "workers": workers.measure,
     "start": start.measure,
     "login": login.measure,
+    "onboarding": onboarding.measure,
 }
 
 

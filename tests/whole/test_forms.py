@@ -22,6 +22,7 @@ from flows.dialog.advance import Book
 from flows.onboarding.platform import platform
 from flows.onboarding.signup import FORM
 from handlers.whatsapp.client import Graph
+from handlers.whatsapp.emulator.world import NumberId
 from handlers.whatsapp.form_api import FormApi, name_at_meta
 from handlers.whatsapp.form_cipher import FormKeys
 from handlers.whatsapp.forms import PATH
@@ -67,12 +68,13 @@ async def at_meta(whole: Whole) -> AsyncIterator[FormApi]:
     origin.close()
 
 
-async def channel_of(database: Database) -> SealedChannel:
-    [sealed] = await list_channels(database)
-    return sealed
+async def channel_of(database: Database, number: NumberId = NUMBER.id) -> SealedChannel:
+    """The channel with this number."""
+    every = {each.channel.phone_number_id: each for each in await list_channels(database)}
+    return every[number]
 
 
-async def gives_key(whole: Whole, *, rotate: bool = False) -> None:
+async def gives_key(whole: Whole, *, rotate: bool = False, number: NumberId = NUMBER.id) -> None:
     """As `smarterbot channel form-key` does."""
     box = SecretBox(whole.settings.keys)
     wire = await Wire.open(whole.stores.redis_url)
@@ -83,12 +85,12 @@ async def gives_key(whole: Whole, *, rotate: bool = False) -> None:
             await whole.server.directory.check()
 
         async def give(public: str) -> None:
-            await meta.put_key(NUMBER.id, public)
+            await meta.put_key(number, public)
 
         await settle_form_key(
             database,
             box,
-            await channel_of(database),
+            await channel_of(database, number),
             rotate=rotate,
             give=give,
             publish=publish,
@@ -97,12 +99,12 @@ async def gives_key(whole: Whole, *, rotate: bool = False) -> None:
     await wire.close()
 
 
-async def pushes_form(whole: Whole, locale: str = "es_CL") -> None:
+async def pushes_form(whole: Whole, locale: str = "es_CL", *, number: NumberId = NUMBER.id) -> None:
     """As `smarterbot form push --publish` does."""
     file = LOCALES / locale / "forms" / f"{FORM}.json"
     async with Database.open(whole.stores.postgres.app) as database, at_meta(whole) as meta:
-        channel = (await channel_of(database)).channel
-        form = await meta.create(NUMBER.waba_id, name_at_meta(FORM, locale), ["SIGN_UP"])
+        channel = (await channel_of(database, number)).channel
+        form = await meta.create(channel.waba_id, name_at_meta(FORM, locale), ["SIGN_UP"])
         assert await meta.upload(form, file.read_bytes()) == ()
         await meta.point(form, whole.server.address + PATH.format(channel=channel.id))
         await meta.publish(form)
