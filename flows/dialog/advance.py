@@ -320,8 +320,11 @@ class _Turn:
     def take(self, events: Sequence[Event]) -> Turn:
         heards = [event for event in events if isinstance(event, Heard)]
         if heards:
-            self.own = dataclasses.replace(self.own, heard=heards[-1].id)
             self.ctx = dataclasses.replace(self.ctx, heard=heards[-1].id)
+            # Every copy costs: where nobody is shown the two are one.
+            self.own = (
+                dataclasses.replace(self.own, heard=heards[-1].id) if self.floor else self.ctx
+            )
             self.listen(heards)
         for event in events:
             match event:
@@ -757,7 +760,7 @@ class _Turn:
             self.timers = (idle, *(timer for timer in self.timers if timer.name != "idle"))
 
     def interrupted(self, heards: Sequence[Heard]) -> bool:
-        listening = tuple(self.listening())
+        listening = list(self.listening())
         for heard in heards:
             if heard.kind in ("tap", "row"):
                 continue
