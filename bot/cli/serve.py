@@ -34,7 +34,13 @@ def worker() -> None:
 def dev() -> None:
     """Run everything with a demo firm, and an emulator that plays Meta and the phones."""
     from bot.app import run
-    from bot.demo import connected_numbers, demo_settings, mount_emulator, prepare_town
+    from bot.demo import (
+        PLATFORM_NUMBER,
+        connected_numbers,
+        demo_settings,
+        mount_emulator,
+        prepare_town,
+    )
     from handlers.whatsapp.emulator.world import Number
 
     settings = demo_settings(replace(from_environment(), log_format="console"))
@@ -48,7 +54,9 @@ def dev() -> None:
         connected.extend(asyncio.run(connected_numbers(settings, stores)))
 
     def ready(address: str) -> None:
-        print_line(f"Its bot on the demo number: {demo}")
+        home = "".join(filter(str.isdigit, PLATFORM_NUMBER.display_phone))
+        print_line(f"Register a firm at SmarterOS: {settings.chat_url}/{home}?text=hola")
+        print_line(f"The demo firm's bot on the demo number: {demo}")
         print_line(f"Chat with the demo firm: {address}/   (Ctrl-C stops everything)")
         sys.stdout.flush()  # whoever reads through a pipe waits for it
 
