@@ -1,4 +1,4 @@
-"""A system of the platform that firms are made known to, over HTTP, with its faults; and what sets firms up there."""
+"""Systems of the platform that firms are made known to, over HTTP, with their faults; and what sets firms up there."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,14 +18,14 @@ Fault = Literal[
 ]
 
 
-class OuterSystem:
-    """What was made under a key is kept, and never made twice."""
+class OuterSystems:
+    """All at one address, each under the path of its name. What was made under a key is kept, and never made twice."""
 
     def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}
-        """By key, what it was told of the firm."""
+        """What was told of a firm, by system and key: `odoo <key>`."""
         self.asked: list[str] = []
-        """The key of each request."""
+        """Of each request the same."""
         self.faults: list[Fault] = []
         """Of the next requests, one each; then all is well."""
         self.refuses = 0
@@ -39,7 +39,7 @@ class OuterSystem:
         """Listen, the second time at the same address."""
         self._over.clear()
         app = web.Application()
-        app.router.add_post("/firms", self._take)
+        app.router.add_post("/{system}/firms", self._take)
         self._runner = web.AppRunner(app, shutdown_timeout=0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -55,7 +55,7 @@ class OuterSystem:
         self._runner = None
 
     async def _take(self, request: web.Request) -> web.Response:
-        key = request.headers["Idempotency-Key"]
+        key = f"{request.match_info['system']} {request.headers['Idempotency-Key']}"
         self.asked.append(key)
         if self.refuses:
             return web.json_response({"error": "no"}, status=self.refuses)
@@ -81,7 +81,7 @@ def _end(request: web.Request) -> None:
 
 
 class HttpSetUp:
-    """Implements `bot.onboarding.setup.SystemSetUp` for it."""
+    """Implements `bot.onboarding.setup.SystemSetUp` for one of them."""
 
     def __init__(self, address: str) -> None:
         self._address = address

@@ -11,21 +11,21 @@ from bot.people.alerts import list_alerts, raise_alert
 from flows.values.ids import TenantId
 from handlers.ports import Again, Done
 from tests.bot.onboarding.conftest import RUT, House
-from tests.outer_system import Fault, HttpSetUp, OuterSystem
+from tests.outer_system import Fault, HttpSetUp, OuterSystems
 
 
 @pytest.fixture
-async def odoo() -> AsyncIterator[OuterSystem]:
-    system = OuterSystem()
+async def odoo() -> AsyncIterator[OuterSystems]:
+    system = OuterSystems()
     await system.start()
     yield system
     await system.stop()
 
 
 @pytest.fixture
-async def tenant(house: House, odoo: OuterSystem) -> TenantId:
+async def tenant(house: House, odoo: OuterSystems) -> TenantId:
     """A firm that was opened just now."""
-    house.systems["odoo"] = HttpSetUp(odoo.address)
+    house.systems["odoo"] = HttpSetUp(f"{odoo.address}/odoo")
     opened = await (await house.somebody(1)).opens()
     return TenantId(opened["tenant"])
 
@@ -34,19 +34,19 @@ async def part(house: House, tenant: TenantId) -> tuple[str, str]:
     return (await house.parts(tenant))["odoo"]
 
 
-async def test_it_is_told_of_the_firm(house: House, odoo: OuterSystem, tenant: TenantId) -> None:
+async def test_it_is_told_of_the_firm(house: House, odoo: OuterSystems, tenant: TenantId) -> None:
     await house.carries()
 
     assert await part(house, tenant) == ("done", "")
     assert odoo.made == {
-        tenant: {"name": "Panadería Sol", "rut": RUT, "email": "ana@sol.example", "template": "pedidos"}
+        f"odoo {tenant}": {"name": "Panadería Sol", "rut": RUT, "email": "ana@sol.example", "template": "pedidos"}
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", ["broken", "busy", "slow", "lost", "strange"])
 async def test_what_fails_is_done_again_and_made_once(
     house: House,
-    odoo: OuterSystem,
+    odoo: OuterSystems,
     tenant: TenantId,
     fault: Fault,
     monkeypatch: pytest.MonkeyPatch,
@@ -62,12 +62,12 @@ async def test_what_fails_is_done_again_and_made_once(
 
     assert isinstance(second, Done)
     assert await part(house, tenant) == ("done", "")
-    assert (odoo.asked, list(odoo.made)) == ([tenant] * 2, [tenant])
+    assert (odoo.asked, list(odoo.made)) == ([f"odoo {tenant}"] * 2, [f"odoo {tenant}"])
     assert house.raised.told == []
 
 
 async def test_it_is_waited_for_while_nobody_listens(
-    house: House, odoo: OuterSystem, tenant: TenantId
+    house: House, odoo: OuterSystems, tenant: TenantId
 ) -> None:
     await odoo.stop()
     await house.carries()
@@ -79,7 +79,9 @@ async def test_it_is_waited_for_while_nobody_listens(
     assert await part(house, tenant) == ("done", "")
 
 
-async def test_it_is_given_up_in_the_end(house: House, odoo: OuterSystem, tenant: TenantId) -> None:
+async def test_it_is_given_up_in_the_end(
+    house: House, odoo: OuterSystems, tenant: TenantId
+) -> None:
     await odoo.stop()
 
     waits = [outcome for n in range(1, 13) for outcome in await house.carries(tries=n)]
@@ -92,7 +94,7 @@ async def test_it_is_given_up_in_the_end(house: House, odoo: OuterSystem, tenant
 
 
 async def test_what_it_refuses_waits_for_an_operator(
-    house: House, odoo: OuterSystem, tenant: TenantId
+    house: House, odoo: OuterSystems, tenant: TenantId
 ) -> None:
     odoo.refuses = 422
     await house.carries()
@@ -108,5 +110,5 @@ async def test_what_it_refuses_waits_for_an_operator(
     await house.carries()
 
     assert await part(house, tenant) == ("done", "")
-    assert (odoo.asked, list(odoo.made)) == ([tenant] * 2, [tenant])
+    assert (odoo.asked, list(odoo.made)) == ([f"odoo {tenant}"] * 2, [f"odoo {tenant}"])
     assert await list_alerts(house.database, tenant, settled=False) == []
