@@ -545,12 +545,14 @@ def run(
     before: Callable[[Stores], None] | None = None,
     ready: Callable[[str], None] | None = None,
     waits: Waits = Waits(),
+    systems: Mapping[Part, SystemSetUp] = NO_SYSTEMS,
 ) -> None:
     """Run one process until SIGTERM or SIGINT; embedded stores if no URL is set. From the main thread only.
 
     Args:
         before: called with the stores, once they and the schema are there.
         ready: called with the address, once the server answers on it.
+        systems: as of `running`.
     """
     setup_logs(settings.log_format, settings.log_level)
     _spare_the_collector()
@@ -569,7 +571,14 @@ def run(
             before(stores)
         uvloop.run(
             _until_stopped(
-                settings, stores, role=role, book=book, extend=extend, waits=waits, ready=ready
+                settings,
+                stores,
+                role=role,
+                book=book,
+                extend=extend,
+                waits=waits,
+                ready=ready,
+                systems=systems,
             )
         )
 
@@ -602,13 +611,14 @@ async def _until_stopped(
     extend: Extend | None,
     waits: Waits,
     ready: Callable[[str], None] | None,
+    systems: Mapping[Part, SystemSetUp],
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(
-        settings, stores, role=role, book=book, extend=extend, waits=waits
+        settings, stores, role=role, book=book, extend=extend, waits=waits, systems=systems
     ) as server:
         if ready is not None:
             ready(server.address)

@@ -266,14 +266,20 @@ async def kill_at(
     point: Point,
     machine: Machine,
     *,
+    before: Callable[[], Awaitable[None]] | None = None,
     while_stopped: Callable[[], Awaitable[None]] | None = None,
 ) -> int:
     """Kill a machine when somebody is at the point; answers the moment, ms since the epoch.
+
+    Args:
+        before: called once the trap is set, for what leads into it.
 
     Raises:
         MissedError: it had ended before.
     """
     with site.traps.set(point) as trap:
+        if before is not None:
+            await before()
         caught = await trap.sprung()
         if while_stopped is not None:
             await while_stopped()

@@ -210,18 +210,24 @@ async def kept_by_postgres(site: Installation, town: Town) -> bool:
 
 @contextlib.asynccontextmanager
 async def installation(
-    *, webs: int = 1, workers: int = 1, waits: Waits = BRISK, mutants: dict[str, str] | None = None
+    *,
+    webs: int = 1,
+    workers: int = 1,
+    waits: Waits = BRISK,
+    mutants: dict[str, str] | None = None,
+    systems: str = "",
 ) -> AsyncIterator[Installation]:
     """Everything started and ready. From the main thread only.
 
     Args:
         mutants: by the name of the process (`web-1`, `worker-1` …); see `tests.whole.mutants`.
+        systems: address of those that firms are made known to; empty: there are none.
     """
     # The path of a socket has little room.
     folder = Path(tempfile.mkdtemp(prefix="sb-", dir="/tmp"))
     try:
         async with contextlib.AsyncExitStack() as stack:
-            yield await _build(stack, folder, webs, workers, waits, mutants or {})
+            yield await _build(stack, folder, webs, workers, waits, mutants or {}, systems)
     finally:
         shutil.rmtree(folder)
 
@@ -233,6 +239,7 @@ async def _build(
     workers: int,
     waits: Waits,
     mutants: dict[str, str],
+    systems: str,
 ) -> Installation:
     with running_postgres(folder) as postgres_urls:
         await migrate(owner_url=postgres_urls.owner, app_url=postgres_urls.app)
@@ -297,6 +304,7 @@ async def _build(
                 http=http,
             )
             server.mutant = mutants.get(server.name, "")
+            server.systems = systems
             names[server.name] = server
             stack.callback(server.discard)
     await asyncio.gather(*(server.start() for server in names.values()))

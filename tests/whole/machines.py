@@ -248,6 +248,8 @@ class Server(Machine):
         super().__init__(name, folder)
         self.mutant = ""
         """Of the next start."""
+        self.systems = ""
+        """Address of the systems that firms are made known to; empty: there are none."""
         self._role = role
         self._waits = waits
         self._http = http
@@ -267,6 +269,7 @@ class Server(Machine):
         return (
             *(sys.executable, "-m", "tests.whole.process", self._role, "--waits", doubts),
             *mutant,
+            *(("--systems", self.systems) if self.systems else ()),
         )
 
     def _environment(self) -> dict[str, str]:

@@ -98,8 +98,9 @@ class Trap:
         return self._sprung.is_set() and not self._over.is_set()
 
     def release(self, *, drop: bool) -> None:
-        """Let it go on its way, or throw it away: whoever sent it is dead, and never sent it."""
-        self._drop = drop
+        """Let it go on its way, or throw it away: whoever sent it is dead, and never sent it. What was said first holds."""
+        if not self._over.is_set():
+            self._drop = drop
         self._over.set()
 
     async def hold(self, exchange: Exchange) -> bool:

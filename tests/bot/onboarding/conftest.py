@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
@@ -17,12 +18,13 @@ from bot.engine.conversation import encode as encode_conversation
 from bot.engine.errands import Errands
 from bot.engine.limits import Limits
 from bot.engine.proposals import Proposals
+from bot.identity.moments import moment
 from bot.identity.writers import Writers
 from bot.lanes import Bell, Lanes, Wire, install
 from bot.metrics import Metrics
 from bot.onboarding.assembly import Links, Onboarding
 from bot.onboarding.parts import read_parts
-from bot.onboarding.setup import NewFirm, SystemDownError, SystemRefusedError
+from bot.onboarding.setup import NewFirm, SystemDownError, SystemRefusedError, SystemSetUp
 from bot.people.addresses import Addresses, conversation_of
 from bot.people.channels import add_channel
 from bot.people.directory import Directory
@@ -193,10 +195,14 @@ class House:
     directory: Directory
     addresses: Addresses
     onboarding: Onboarding
-    systems: dict[str, FakeSystem]
+    systems: dict[str, SystemSetUp]
     raised: Raised
     metrics: Metrics
+    errands: Errands
     items: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def moment(self) -> datetime:
+        return moment(self.clock)
 
     @property
     def signups(self) -> Handler:
@@ -260,7 +266,7 @@ def state_of(part: SetUp) -> tuple[str, str]:
 
 
 @pytest.fixture
-def systems() -> dict[str, FakeSystem]:
+def systems() -> dict[str, SystemSetUp]:
     """What this platform has; a test may add to it."""
     return {}
 
@@ -270,7 +276,7 @@ async def house(
     clean_valkey: str,
     clean_postgres: PostgresUrls,
     database: Database,
-    systems: dict[str, FakeSystem],
+    systems: dict[str, SystemSetUp],
 ) -> AsyncIterator[House]:
     settings = read_settings({"SMARTERBOT_KEYS": KEYS})
     box = SecretBox(settings.keys)
@@ -283,6 +289,7 @@ async def house(
     lanes = Lanes(wire, shards=await install(wire, shards=SHARDS), clock=clock)
     bell = Bell(wire)
     addresses = Addresses(wire, pepper=directory.pepper, shards=lanes.shards)
+    errands = Errands(lanes, bell, pepper=directory.pepper)
     onboarding = Onboarding.assemble(
         wire,
         database=database,
@@ -290,7 +297,7 @@ async def house(
         box=box,
         writers=Writers(lanes, directory),
         proposals=Proposals(lanes, bell, addresses),
-        errands=Errands(lanes, bell, pepper=directory.pepper),
+        errands=errands,
         alerts=raised,
         limits=Limits(wire, clock=clock),
         links=Links(
@@ -305,6 +312,6 @@ async def house(
         jitter=lambda: 0.0,
     )
     yield House(
-        clock, wire, lanes, database, directory, addresses, onboarding, systems, raised, metrics
-    )
+        clock, wire, lanes, database, directory, addresses, onboarding, systems, raised, metrics, errands
+    )  # fmt: skip
     await wire.close()

@@ -334,11 +334,6 @@ async def test_nobody_finds_out_who_is_here_by_trying(house: House) -> None:
 # ------------------------------------------------------------------ other systems
 
 
-@pytest.fixture
-def systems() -> dict[str, FakeSystem]:
-    return {}
-
-
 async def with_systems(house: House, **systems: FakeSystem) -> str:
     house.systems.update(systems)
     tenant: str = (await (await house.somebody(1)).opens())["tenant"]
