@@ -970,7 +970,7 @@ class _Turn:
                 self.send([Option(id, self.text(id.replace(":", "."))) for id in CONSENTS])
             case "help":
                 self.help(state, data)
-            case "data" | "status":
+            case "data" | "status" | "correct":
                 # Heeded because a flow below answers it, which could not be read any more.
                 self.menu()
 

@@ -24,6 +24,7 @@ Command = Literal[
     "data",    # the privacy list
     "status",  # where we are, or the orders of this person
     "help",    # what this state wants
+    "correct", # something that was told before; heard where a flow answers it
 ]  # fmt: skip
 
 Asked = Literal["choice", "number", "words", "offer"]

@@ -273,7 +273,7 @@ def ask_rut(s: Signup, rut: Rut) -> Step:
 def look_up(s: Signup, claim: Claim) -> Step:
     if claim != "free":
         return _claimed(s, claim)
-    return go(summary, s) if s.name else go(suggest, s)
+    return _on(s) if s.name else go(suggest, s)
 
 
 @look_up.failed
@@ -305,22 +305,27 @@ def _suggestion(s: Signup) -> Sequence[str]:
 @signup.asks(shows=_suggestion)
 def ask_name(s: Signup, name: Literal["keep"] | Name) -> Step:
     named = replace(s, name=s.suggested if name == "keep" and s.suggested else str(name))
-    return go(ask_line, named) if named.line is None else go(summary, named)
+    return _on(named)
+
+
+@ask_name.on("correct")
+def not_a_name(s: Signup) -> Step:
+    """Read here, too, where any word may be the name."""
+    return _correct(s)
 
 
 @signup.asks
 def ask_line(s: Signup, line: Trade) -> Step:
-    told = replace(s, line=line)
-    return go(summary, told) if told.comuna else go(ask_comuna, told)
+    return _on(replace(s, line=line))
 
 
 @signup.asks
 def ask_comuna(s: Signup, told: Comuna | Comunas) -> Step:
     if isinstance(told, Comuna):
-        return go(summary, replace(s, comuna=told))
+        return _on(replace(s, comuna=told))
     if len(told) == 1:
         # The summary asks for it.
-        return go(summary, replace(s, comuna=told[0]))
+        return _on(replace(s, comuna=told[0]))
     return go(pick_comuna, replace(s, likely=told))
 
 
@@ -342,7 +347,18 @@ def _rows(s: Signup) -> list[Row]:
 def pick_comuna(s: Signup, row: Row | Literal["none"]) -> Step:
     if row == "none":
         return go(ask_comuna, replace(s, likely=()), "try_near")
-    return go(summary, replace(s, comuna=Comuna(row.id), likely=()))
+    return _on(replace(s, comuna=Comuna(row.id), likely=()))
+
+
+def _on(s: Signup) -> Step:
+    """To what is still missing; else to the last look."""
+    if not s.rut:
+        return go(ask_rut, s)
+    if not s.name:
+        return go(ask_name, s)
+    if s.line is None:
+        return go(ask_line, s)
+    return go(summary, s) if s.comuna else go(ask_comuna, s)
 
 
 # ---------------------------------------------------------------- all of it
@@ -362,7 +378,22 @@ def summary(s: Signup, answer: First | Literal["fix"]) -> Step:
     return go(open_firm, replace(s, first=answer))
 
 
-@signup.asks
+@signup.on("correct")
+def correct(s: Signup) -> Step:
+    """Whatever was told so far, from any question on."""
+    return _correct(s)
+
+
+def _correct(s: Signup) -> Step:
+    return go(fix, s) if s.rut or s.name else stay("nothing_yet", sorry=False)
+
+
+def _told(s: Signup) -> Sequence[str]:
+    known = {"name": s.name, "rut": s.rut, "line": s.line, "comuna": s.comuna, "email": s.name}
+    return [field for field, value in known.items() if value]
+
+
+@signup.asks(shows=_told)
 def fix(s: Signup, field: Field) -> Step:
     match field:
         case "name":
@@ -379,7 +410,7 @@ def fix(s: Signup, field: Field) -> Step:
 
 @signup.asks
 def ask_email(s: Signup, email: Literal["none"] | Email) -> Step:
-    return go(summary, replace(s, email="" if email == "none" else str(email)))
+    return _on(replace(s, email="" if email == "none" else str(email)))
 
 
 def _opening(s: Signup) -> OpenFirm:
@@ -400,6 +431,12 @@ def open_firm(s: Signup, firm: OwnFirm | None) -> Step:
     if firm is None:
         return go(offer_join, s)
     return signup.end(Outcome("opened", firm))
+
+
+@open_firm.on("correct")
+def too_late(s: Signup) -> Step:
+    """It is being opened as it stands."""
+    return stay("refused", repeat=False)
 
 
 @open_firm.failed
