@@ -29,7 +29,7 @@ def test_a_push_creates_what_meta_has_not(smarterbot: Command, meta: Meta, chann
     assert [(each["step"], each["status"]) for each in answer.json] == [
         ("create", "PENDING")
     ] * len(OURS.files)
-    assert f"1/{len(OURS.files)} codigo_ingreso en: create: PENDING" in answer.error
+    assert f"1/{len(OURS.files)} {OURS.names()[0]} en: create: PENDING" in answer.error
 
 
 def test_a_second_push_changes_nothing(smarterbot: Command, meta: Meta, channel: str) -> None:
