@@ -25,16 +25,21 @@
       if (!popup) return;
       let code = "";
       const heard = (event) => {
-        // What Meta's own window tells its SDK, and no page.
-        if (event.origin === here && event.source === popup && event.data?.type === "EMULATOR_CODE") code = event.data.code;
+        // What Meta's own window tells its SDK, and no page. A window that has closed meanwhile is no source any more.
+        const ours = event.origin === here && (event.source === popup || event.source === null);
+        if (ours && event.data?.type === "EMULATOR_CODE") code = event.data.code;
       };
       window.addEventListener("message", heard);
       const watch = setInterval(() => {
         if (!popup.closed) return;
         clearInterval(watch);
+        // Its last words may still be on their way.
+        setTimeout(ended, 300);
+      }, 100);
+      const ended = () => {
         window.removeEventListener("message", heard);
         callback(code ? { authResponse: { code, userID: null, expiresIn: null }, status: "connected" } : { authResponse: null, status: "unknown" });
-      }, 100);
+      };
     },
   };
 
