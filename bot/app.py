@@ -63,7 +63,7 @@ from bot.onboarding.assembly import NO_SYSTEMS, Onboarding
 from bot.onboarding.assembly import Links as FirmLinks
 from bot.onboarding.connect import Connections, ConnectTickets
 from bot.onboarding.connect_page import ConnectPage
-from bot.onboarding.demo import DemoCodes, Demos, demo_link
+from bot.onboarding.demo import Demos
 from bot.onboarding.owner import OwnerCalls
 from bot.onboarding.setup import SystemSetUp
 from bot.people.addresses import Addresses
@@ -82,7 +82,6 @@ from bot.web.server import BODY_MAX, Health, metrics_route, serving
 from flows.calls.signup import Part
 from flows.catalogue import product_book
 from flows.dialog.advance import Book
-from flows.values.ids import TenantId
 from handlers.chatwoot.client import ChatwootClient
 from handlers.chatwoot.serve import Chatwoot
 from handlers.desk.serve import Desk
@@ -282,21 +281,14 @@ async def running(
             jitter=random.random,
         )
         errands = Errands(lanes, bell, pepper=directory.pepper)
-        codes_of_demos = DemoCodes(directory.pepper)
-
-        def link_to_demo_of(tenant: TenantId) -> str:
-            firm, number = directory.firm(tenant), directory.demo()
-            if firm is None or number is None:
-                return ""
-            return demo_link(
-                firm, number, codes=codes_of_demos, texts=book.texts, chat_url=settings.chat_url
-            )
-
+        demos = Demos(
+            directory, limits, texts=book.texts, chat_url=settings.chat_url, metrics=metrics
+        )
         connect_tickets = ConnectTickets(
             box, address=settings.address, able=bool(settings.meta_config_id), clock=clock
         )
         firm_links = FirmLinks(
-            demo=link_to_demo_of,
+            demo=demos.link,
             connect=connect_tickets.connect_link,
             has_demos=lambda: directory.demo() is not None,
             can_connect=lambda: connect_tickets.able,
@@ -333,7 +325,7 @@ async def running(
             *onboarding.of_turns,
             Taxpayers(_register(settings, to_systems), alerts=care, meter=metrics),
             owner_calls,
-            Demos(directory, limits, texts=book.texts, chat_url=settings.chat_url, metrics=metrics),
+            demos,
             moves,
             Recaller(database, clock),
         ]

@@ -3,19 +3,18 @@
 from datetime import UTC, datetime
 from typing import Final
 
-import asyncpg
 import msgspec
 import structlog
 
 from bot.clock import Clock
+from bot.engine.asks import serve_ask
 from bot.identity import people
 from bot.identity.links import Links
 from bot.identity.writers import Writers
-from bot.lanes import LaneError, Lanes, StoreLostError
+from bot.lanes import Lanes
 from bot.metrics import Metrics
 from bot.people.directory import Directory
 from bot.store.database import Database
-from bot.store.errors import UNAVAILABLE
 from flows.calls.identity import (
     ApproveLogin,
     AskedLogin,
@@ -25,20 +24,15 @@ from flows.calls.identity import (
     RefuseLogin,
 )
 from flows.dialog.calls import decode, encode
-from flows.dialog.events import Result
 from flows.login import ENTRY
 from flows.values.ids import TenantId
 from handlers.actions import Ask
-from handlers.events import Answered
-from handlers.ports import Again, Alerts, Channel, Dead, Done, Item, Outcome, StoreDownError
+from handlers.ports import Alerts, Channel, Item, Outcome
 
-AGAIN_MS: Final = 1_000
 REFUSED: Final = "login_refused"
 """The alert of somebody who says that a login is not theirs."""
 
 log = structlog.get_logger()
-
-_decode: Final = msgspec.json.Decoder(Ask).decode
 
 
 class ChatLogins:
@@ -71,19 +65,7 @@ class ChatLogins:
         return "login"
 
     async def serve(self, item: Item) -> Outcome:
-        try:
-            ask = _decode(item.body)
-            value = await self._answer(ask)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
-        except (StoreLostError, LaneError, StoreDownError):
-            return Again(AGAIN_MS, "store_down", counts=False)
-        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
-            log.warning("login.waits", item=item.id, error=type(error).__name__)
-            return Again(AGAIN_MS, "database_down")
-        if value is None:
-            return Dead("unknown_call")
-        return Done(event=Answered(Result(seq=ask.seq, value=value)))
+        return await serve_ask(item, self._answer, metrics=self._metrics)
 
     async def _answer(self, ask: Ask) -> msgspec.Raw | None:
         match ask.call:

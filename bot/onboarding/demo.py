@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
+from bot.engine.asks import RefusedCallError, serve_ask
 from bot.identity.secrets import Macs
-from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
 from bot.people.chat_links import chat_link
 from bot.people.directory import Directory
@@ -21,15 +21,12 @@ from flows.catalogue import LOCALES
 from flows.customer.shop import shown
 from flows.dialog.calls import decode, encode
 from flows.dialog.ctx import Firm
-from flows.dialog.events import Result
 from flows.dialog.texts import Texts
 from flows.values.demo_code import ALPHABET, SIGNS, is_code
 from flows.values.ids import TenantId
 from handlers.actions import Ask
-from handlers.events import Answered
-from handlers.ports import Again, Channel, Dead, Done, Item, Limits, Outcome
+from handlers.ports import Channel, Item, Limits, Outcome
 
-AGAIN_MS: Final = 1_000
 TRIES: Final = 20
 """Codes that a person may name at once, right ones or wrong ones …"""
 ANOTHER_S: Final = 900
@@ -37,8 +34,6 @@ ANOTHER_S: Final = 900
 BYTES: Final = 6
 """Of the hash: enough for the signs of a code."""
 PREFILL: Final = "server.demo.prefill"
-
-_decode: Final = msgspec.json.Decoder(Ask).decode
 
 
 class DemoCodes:
@@ -114,25 +109,17 @@ class Demos:
         return "demo"
 
     async def serve(self, item: Item) -> Outcome:
-        try:
-            ask = _decode(item.body)
-            call = decode(ask.args, FindDemo)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
+        return await serve_ask(item, self._answer, metrics=self._metrics)
+
+    async def _answer(self, ask: Ask) -> msgspec.Raw | None:
         if ask.call != FindDemo.__name__:
-            return Dead("unknown_call")
-        try:
-            wait_ms = await self._limits.take(
-                f"demo:{ask.conversation}", per_s=1 / ANOTHER_S, burst=TRIES
-            )
-        except (StoreLostError, LaneError):
-            return Again(AGAIN_MS, "store_down", counts=False)
-        if wait_ms:
-            self._metrics.count("demo", "too_many")
-            return Done(event=Answered(Result(seq=ask.seq, failed="refused")))
+            return None
+        call = decode(ask.args, FindDemo)
+        if await self._limits.take(f"demo:{ask.conversation}", per_s=1 / ANOTHER_S, burst=TRIES):
+            raise RefusedCallError("too_many")
         found = self._find(call.code)
         self._metrics.count("demo", "unknown" if found is None else "shown")
-        return Done(event=Answered(Result(seq=ask.seq, value=encode(found))))
+        return encode(found)
 
     def _find(self, code: str) -> Demo | None:
         tenant = self._tenant(code)

@@ -14,12 +14,13 @@ import msgspec
 import structlog
 
 from bot.clock import Clock
+from bot.engine.asks import serve_ask
 from bot.engine.proposals import Proposal, Proposals, Recipient
 from bot.identity import people
 from bot.identity.errors import DisabledError
 from bot.identity.links import Who
 from bot.identity.moments import moment
-from bot.lanes import LaneError, StoreLostError, Wire
+from bot.lanes import Wire
 from bot.metrics import Metrics
 from bot.onboarding.invitations import TeamInvitations, Waiting, Written
 from bot.people.directory import Directory, publish_directory
@@ -41,15 +42,13 @@ from flows.calls.owner import (
 )
 from flows.customer.shop import SETTINGS, SettingError, check_setting
 from flows.dialog.calls import decode, encode
-from flows.dialog.events import Result
 from flows.intents import LINE_MAX, TeamInvitation
 from flows.values.ids import MessageId, TenantId, Ugid
 from flows.values.phone import parse_phone
 from handlers.actions import Ask
-from handlers.events import Answered, Permission, Sender
-from handlers.ports import Again, Channel, Dead, Done, Item, Outcome, StoreDownError
+from handlers.events import Permission, Sender
+from handlers.ports import Channel, Item, Outcome
 
-AGAIN_MS: Final = 1_000
 EXPIRE_EVERY_S: Final = 3_600.0
 MANAGERS: Final[tuple[people.Role, ...]] = ("owner", "admin")
 """Who may change a firm, and invite."""
@@ -60,8 +59,6 @@ WhoWrote = Callable[[Ask], Awaitable[Who | None]]
 """Whose message it was. None: the conversation is nobody's any more."""
 
 log = structlog.get_logger()
-
-_decode: Final = msgspec.json.Decoder(Ask).decode
 
 
 class OwnerCalls:
@@ -95,19 +92,7 @@ class OwnerCalls:
         return "owner"
 
     async def serve(self, item: Item) -> Outcome:
-        try:
-            ask = _decode(item.body)
-            value = await self._answer(ask)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
-        except (StoreLostError, LaneError, StoreDownError):
-            return Again(AGAIN_MS, "store_down", counts=False)
-        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
-            log.warning("owner.waits", item=item.id, error=type(error).__name__)
-            return Again(AGAIN_MS, "database_down")
-        if value is None:
-            return Dead("unknown_call")
-        return Done(event=Answered(Result(seq=ask.seq, value=value)))
+        return await serve_ask(item, self._answer, metrics=self._metrics)
 
     async def run(self) -> NoReturn:
         """Forget the phones of invitations that are over: every hour, for ever, and whenever the time is moved."""

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import msgspec
 import structlog
 
 from bot.clock import Clock
+from bot.engine.asks import RefusedCallError, serve_ask
 from bot.engine.limits import Limits
 from bot.engine.proposals import Proposal, Proposals, Recipient
 from bot.identity import people
@@ -18,7 +18,6 @@ from bot.identity.errors import DisabledError
 from bot.identity.links import Who
 from bot.identity.moments import moment
 from bot.identity.writers import Writers
-from bot.lanes import LaneError, StoreLostError
 from bot.metrics import Metrics
 from bot.onboarding.firms import Firms, OpenedFirm, TakenRutError, TooManyFirmsError
 from bot.onboarding.joins import Asked, Decided, Joins, TooManyError, message_id
@@ -26,7 +25,6 @@ from bot.onboarding.parts import read_parts
 from bot.onboarding.setup import SetUps
 from bot.people.directory import Directory
 from bot.store.database import Database
-from bot.store.errors import UNAVAILABLE
 from flows.calls.signup import (
     DecideJoin,
     Document,
@@ -39,7 +37,6 @@ from flows.calls.signup import (
 )
 from flows.dialog.answers import NAME_MAX
 from flows.dialog.calls import decode, encode
-from flows.dialog.events import Result
 from flows.intents import AccessDecided, AccessRequested, AnyIntent
 from flows.onboarding.trade import Trade
 from flows.values.comuna import comunas
@@ -47,10 +44,9 @@ from flows.values.email import parse_email
 from flows.values.ids import MessageId, TenantId, Ugid
 from flows.values.rut import parse_rut
 from handlers.actions import Ask
-from handlers.events import Answered, Permission, Sender
-from handlers.ports import Again, Channel, Dead, Done, Item, Outcome, StoreDownError
+from handlers.events import Permission, Sender
+from handlers.ports import Channel, Item, Outcome
 
-AGAIN_MS: Final = 1_000
 HOUR_S: Final = 3_600
 RUTS_PER_HOUR: Final = 10
 """That one person may ask about, in whichever call: more would be looking for who is here."""
@@ -59,15 +55,6 @@ DAY_S: Final = 86_400
 DECIDED_LIFE: Final = timedelta(days=3)
 
 log = structlog.get_logger()
-_decode: Final = msgspec.json.Decoder(Ask).decode
-
-
-class RefusedCallError(Exception):
-    """It is not done, and the flow says so. `why`: one word, for the metric."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class Signups:
@@ -115,30 +102,7 @@ class Signups:
         return "signup"
 
     async def serve(self, item: Item) -> Outcome:
-        try:
-            ask = _decode(item.body)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
-        try:
-            value = await self._answer(ask, item)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
-        except RefusedCallError as error:
-            self._metrics.count("signup_refused", error.why)
-            return Done(event=Answered(Result(seq=ask.seq, failed="refused")))
-        except (StoreLostError, LaneError, StoreDownError):
-            return Again(AGAIN_MS, "store_down", counts=False)
-        except (asyncpg.DataError, asyncpg.CheckViolationError) as error:
-            # It would be the same each time.
-            log.error("signup.unfit", item=item.id, error=type(error).__name__)
-            self._metrics.count("signup_refused", "unfit")
-            return Done(event=Answered(Result(seq=ask.seq, failed="refused")))
-        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
-            log.warning("signup.waits", item=item.id, error=type(error).__name__)
-            return Again(AGAIN_MS, "database_down")
-        if value is None:
-            return Dead("unknown_call")
-        return Done(event=Answered(Result(seq=ask.seq, value=value)))
+        return await serve_ask(item, lambda ask: self._answer(ask, item), metrics=self._metrics)
 
     async def _answer(self, ask: Ask, item: Item) -> msgspec.Raw | None:
         who = await self._writers.of(ask)
