@@ -9,7 +9,7 @@ from flows.calls.signup import DecideJoin, FindOwn, JoinRequest, Known, OwnFirm
 from flows.customer.customer import URGENT, Visit, customer
 from flows.customer.wish import Topic, Wish
 from flows.dialog.calls import Failed
-from flows.dialog.commands import read_danger
+from flows.dialog.commands import read_danger, read_yes_no
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Consented
 from flows.dialog.events import Heard
@@ -58,10 +58,14 @@ def lobby(v: Visitor, wish: Literal["register", "human"] | Wish, ctx: Ctx) -> St
             return _register(Visitor(), ctx)
         case "human":
             return go(call_person, Visitor())
-        case Wish(text=text, topics=topics, language=language):
+        case Wish(language=language) as wished:
             english = language == "en" and not ctx.locale.startswith("en")
-            came = Visitor(said=text, topics=tuple(sorted(topics)))
-            return go(arrive, came, locale="en" if english else "")
+            return go(arrive, _came(wished), locale="en" if english else "")
+
+
+def _came(wish: Wish) -> Visitor:
+    """With a wish, somebody of whom nothing is known yet."""
+    return Visitor(said=wish.text, topics=tuple(sorted(wish.topics)))
 
 
 @platform.opens
@@ -142,13 +146,17 @@ def opened(v: Visitor, answer: Literal["connect", "later"] | Wish) -> Step:
             return go(offers, v, "connect_here")
         case "later":
             return go(offers, v, "whenever")
-        case Wish(text=text, topics=topics):
-            return go(arrive, Visitor(said=text, topics=tuple(sorted(topics))))
+        case Wish() as wished:
+            return go(arrive, _came(wished))
 
 
 @platform.asks(by_tap=True)
-def offers(_v: Visitor, allowed: bool) -> Step:
-    """News and offers of the platform: asked apart, at the end, and owed to nothing."""
+def offers(_v: Visitor, allowed: bool | Wish) -> Step:
+    """News and offers of the platform: asked apart, at the end, and owed to nothing. Only a tap allows them."""
+    if isinstance(allowed, Wish):
+        if read_yes_no(allowed.text) is not None:
+            return stay("by_tap", sorry=False)
+        return go(arrive, _came(allowed))
     also = (Consented("marketing", granted=allowed),)
     # A no is respected, and needs no words.
     return platform.end(result=True, say="allowed" if allowed else None, also=also)
@@ -158,8 +166,12 @@ def offers(_v: Visitor, allowed: bool) -> Step:
 
 
 @platform.asks(by_tap=True)
-def review(v: Visitor, answer: Literal["admit", "refuse", "later"]) -> Step:
+def review(v: Visitor, answer: Literal["admit", "refuse", "later"] | Wish) -> Step:
     match answer:
+        case Wish(text=text):
+            if read_yes_no(text) is not None:
+                return stay("by_tap", sorry=False)
+            return go(manage, replace(v, said=text))
         case "admit":
             return go(decide, replace(v, admit=True))
         case "refuse":
@@ -284,5 +296,5 @@ def warned(_v: Visitor, wish: Literal["human"] | Wish) -> Step:
     match wish:
         case "human":
             return go(call_person, Visitor())
-        case Wish(text=text, topics=topics):
-            return go(arrive, Visitor(said=text, topics=tuple(sorted(topics))))
+        case Wish() as wished:
+            return go(arrive, _came(wished))
