@@ -3,10 +3,10 @@
 The platform's root flow runs it. The form is `locales/<language>/forms/smarterbot_firm.json`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
-from typing import ClassVar, Final, Literal, Self, get_args
+from typing import Final, Literal, get_args
 
 from babel.dates import format_skeleton
 
@@ -22,23 +22,29 @@ from flows.calls.signup import (
 )
 from flows.calls.taxpayer import FindTaxpayer, Taxpayer
 from flows.customer.wish import Wish
-from flows.dialog.answers import NAME_MAX, Bad, Comunas, Email, Form, Name
+from flows.dialog.answers import NAME_MAX, Comunas, Email, Name
 from flows.dialog.calls import Failed
 from flows.dialog.content import Form as FormContent
 from flows.dialog.content import Template
 from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Consented
-from flows.dialog.events import Heard
 from flows.dialog.flow import Flow, Lost, Speak, Step, go, hand_off, say, stay
-from flows.dialog.reading import is_thanks
 from flows.dialog.screens import Close, Show, Turned
-from flows.onboarding.trade import Trade
-from flows.values.comuna import Comuna, parse_comuna
+from flows.onboarding.firm_form import (
+    FIRM,
+    FORM,
+    START,
+    Filled,
+    Typed,
+    comuna_of,
+    one_line,
+    shown_facts,
+    wrong_with,
+)
+from flows.onboarding.trade import LIKELY, First, Trade
+from flows.values.comuna import Comuna
 from flows.values.email import parse_email
-from flows.values.rut import Rut, RutProblem, parse_rut
-
-FORM: Final = "smarterbot_firm"
-"""Its name at Meta."""
+from flows.values.rut import Rut, parse_rut
 
 KEPT: Final = timedelta(days=7)
 """How long a sign-up that was left is kept."""
@@ -50,23 +56,6 @@ PREFILL_WITHIN: Final = timedelta(seconds=6)
 """So long a register may take. What it knows is a suggestion, which nobody waits for longer."""
 
 SUGGESTED_MAX: Final = NAME_MAX
-
-First = Literal["horas", "pedidos", "captacion", "soporte", "cobranza"]
-"""What the firm's assistant is to do first: a template of the marketplace."""
-
-LIKELY: Final[Mapping[Trade, tuple[First, ...]]] = {
-    Trade.food: ("pedidos", "captacion"),
-    Trade.grocery: ("pedidos", "captacion"),
-    Trade.clothing: ("pedidos", "captacion"),
-    Trade.beauty: ("horas", "captacion"),
-    Trade.health: ("horas", "captacion"),
-    Trade.repair: ("horas", "soporte"),
-    Trade.building: ("captacion", "cobranza"),
-    Trade.services: ("captacion", "cobranza"),
-    Trade.transport: ("captacion", "pedidos"),
-    Trade.other: ("soporte", "captacion"),
-}
-"""What firms of a trade mostly want first."""
 
 REMIND_AT: Final = time(10)
 """Of the next day, by the clock of the platform's firm."""
@@ -135,43 +124,6 @@ signup = Flow("signup", Signup, Outcome, idle=KEPT, away=AWAY)
 # ---------------------------------------------------------------- the form
 
 
-class Typed(str):
-    """Words in place of the form: whoever cannot open it, or would rather not, goes on in the chat."""
-
-    __slots__ = ()
-    numeric: ClassVar[bool] = False
-    whys: ClassVar[tuple[str, ...]] = ("none",)
-
-    @classmethod
-    def read(cls, heard: Heard, _ctx: Ctx, /) -> Self | Bad:
-        words = heard.kind == "text" and not is_thanks(heard)
-        return cls(heard.text) if words else Bad("none")
-
-
-@dataclass(frozen=True)
-class Filled(Form):
-    """The form, as its endpoint closed it."""
-
-    name: str
-    rut: str
-    line: Trade
-    comuna: str
-    first: First
-    email: str
-    terms: Literal[True]
-    data: Literal[True]
-
-    @classmethod
-    def read(cls, heard: Heard, ctx: Ctx, /) -> Self | Bad:
-        form = super().read(heard, ctx)
-        if isinstance(form, Bad):
-            return form
-        told = {
-            "name": form.name, "rut": form.rut, "comuna": form.comuna, "email": form.email,
-        }  # fmt: skip
-        return form if not _wrong_with(told, tuple(told)) else Bad("fields")
-
-
 def _form(_s: Signup, words: Speak) -> FormContent:
     return FormContent(words.body, words("open"), name=FORM)
 
@@ -180,14 +132,14 @@ def _form(_s: Signup, words: Speak) -> FormContent:
 def fill_in(s: Signup, answer: Filled | Typed, ctx: Ctx) -> Step:
     if isinstance(answer, str):
         return go(accept, s, "in_chat")
-    rut, comuna = parse_rut(answer.rut), _comuna_of(answer.comuna)
+    rut, comuna = parse_rut(answer.rut), comuna_of(answer.comuna)
     assert isinstance(rut, Rut)
     assert comuna is not None
     agreed = _agree(_agree(s, "terms", ctx), "data_processing", ctx)
     told = replace(
         agreed,
         rut=rut,
-        name=_words(answer.name),
+        name=one_line(answer.name),
         line=answer.line,
         comuna=comuna,
         first=answer.first,
@@ -289,7 +241,7 @@ def _claimed(s: Signup, claim: Claim) -> Step:
 
 @signup.calls(lambda s: FindTaxpayer(s.rut), within=PREFILL_WITHIN)
 def suggest(s: Signup, found: Taxpayer | None) -> Step:
-    name = _words(found.name)[:SUGGESTED_MAX] if found else ""
+    name = one_line(found.name)[:SUGGESTED_MAX] if found else ""
     return go(ask_name, replace(s, suggested=name), "noted")
 
 
@@ -590,7 +542,7 @@ def _reminder(s: Signup, ctx: Ctx) -> Template:
         "registro_pendiente",
         ctx.locale,
         variables=(
-            ("nombre", _words(ctx.name)[:NAME_MAX] or s.name),
+            ("nombre", one_line(ctx.name)[:NAME_MAX] or s.name),
             ("negocio", s.name),
             ("fecha", until),
             ("pasos", str(s.missing)),
@@ -606,9 +558,6 @@ def remind(s: Signup) -> Step:
 
 # ---------------------------------------------------------------- the form's screens
 
-_FIRM: Final = ("name", "rut", "line", "comuna")
-_START: Final = ("first", "email", "terms", "data")
-
 
 @signup.form(
     FORM,
@@ -621,82 +570,12 @@ def screens(turned: Turned, _ctx: Ctx) -> Show | Close:
     """FIRM, then START. What FIRM sent comes back with START, from outside, and is looked at again."""
     if turned.how != "sent":
         return Show("FIRM")
-    if wrong := _wrong_with(turned.data, _FIRM):
+    if wrong := wrong_with(turned.data, FIRM):
         return Show("FIRM", wrong=wrong)
-    told = {field: str(turned.data[field]) for field in _FIRM}
+    told = {field: str(turned.data[field]) for field in FIRM}
     if turned.screen != "START":
-        return Show("START", {**told, "shown": _shown(told)})
-    if wrong := _wrong_with(turned.data, _START):
-        return Show("START", {**told, "shown": _shown(told)}, wrong)
+        return Show("START", {**told, "shown": shown_facts(told)})
+    if wrong := wrong_with(turned.data, START):
+        return Show("START", {**told, "shown": shown_facts(told)}, wrong)
     first, email = str(turned.data["first"]), str(turned.data.get("email") or "")
     return Close({**told, "first": first, "email": email, "terms": True, "data": True})
-
-
-def _shown(told: Mapping[str, str]) -> str:
-    """The facts as they were understood, for a last look."""
-    rut, comuna = parse_rut(told["rut"]), _comuna_of(told["comuna"])
-    assert isinstance(rut, Rut)
-    assert comuna is not None
-    return f"{_words(told['name'])} · {rut.display} · {comuna.name}, {comuna.region_name}"
-
-
-def _wrong_with(data: Mapping[str, object], names: Sequence[str]) -> dict[str, str]:
-    """Field -> what is wrong with it, of those named."""
-    found = {name: _JUDGES[name](data.get(name)) for name in names}
-    return {name: why for name, why in found.items() if why}
-
-
-def _name(value: object) -> str:
-    return "" if isinstance(value, str) and 2 <= len(_words(value)) <= NAME_MAX else "name_length"
-
-
-def _rut(value: object) -> str:
-    rut = parse_rut(value) if isinstance(value, str) else RutProblem.SHAPE
-    if isinstance(rut, RutProblem):
-        return f"rut_{rut.value}"
-    return "" if rut.can_be_tenant else "rut_impossible"
-
-
-def _line_of(value: object) -> str:
-    return "" if value in list(Trade) else "line_none"
-
-
-def _comuna(value: object) -> str:
-    if not isinstance(value, str):
-        return "comuna_none"
-    found = parse_comuna(value)
-    if isinstance(found, Comuna) or len(found) == 1:
-        return ""
-    return "comuna_several" if found else "comuna_none"
-
-
-def _comuna_of(value: str) -> Comuna | None:
-    """The one comuna that a text names, or is the only guess for."""
-    found = parse_comuna(value)
-    if isinstance(found, Comuna):
-        return found
-    return found[0] if len(found) == 1 else None
-
-
-def _first(value: object) -> str:
-    return "" if value in get_args(First) else "first_none"
-
-
-def _email(value: object) -> str:
-    if value in (None, ""):
-        return ""
-    return "email_shape" if not isinstance(value, str) or parse_email(value) is None else ""
-
-
-def _agreed(value: object) -> str:
-    return "" if value is True else "agree_none"
-
-
-_JUDGES: Final = {
-    "name": _name, "rut": _rut, "line": _line_of, "comuna": _comuna, "first": _first, "email": _email,
-    "terms": _agreed, "data": _agreed,
-}  # fmt: skip
-
-
-def _words(text: str) -> str:
-    return " ".join(text.split())

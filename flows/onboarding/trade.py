@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import StrEnum, nonmember
 from functools import cache
 from importlib.resources import files
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -65,3 +65,21 @@ def _fits(word: str, stem: str) -> bool:
 def _stems() -> Mapping[Trade, tuple[str, ...]]:
     data = files(__package__).joinpath("trades.toml").read_bytes()
     return msgspec.toml.decode(data, type=dict[Trade, tuple[str, ...]])
+
+
+First = Literal["horas", "pedidos", "captacion", "soporte", "cobranza"]
+"""What the firm's assistant is to do first: a template of the marketplace."""
+
+LIKELY: Final[Mapping[Trade, tuple[First, ...]]] = {
+    Trade.food: ("pedidos", "captacion"),
+    Trade.grocery: ("pedidos", "captacion"),
+    Trade.clothing: ("pedidos", "captacion"),
+    Trade.beauty: ("horas", "captacion"),
+    Trade.health: ("horas", "captacion"),
+    Trade.repair: ("horas", "soporte"),
+    Trade.building: ("captacion", "cobranza"),
+    Trade.services: ("captacion", "cobranza"),
+    Trade.transport: ("captacion", "pedidos"),
+    Trade.other: ("soporte", "captacion"),
+}
+"""What firms of a trade mostly want first."""

@@ -19,8 +19,8 @@ from bot.store.database import Database
 from bot.store.secrets import SecretBox
 from flows.catalogue import LOCALES
 from flows.dialog.advance import Book
+from flows.onboarding.firm_form import FORM
 from flows.onboarding.platform import platform
-from flows.onboarding.signup import FORM
 from handlers.whatsapp.client import Graph
 from handlers.whatsapp.emulator.world import NumberId
 from handlers.whatsapp.form_api import FormApi, name_at_meta

@@ -7,7 +7,8 @@ import pytest
 from bot.engine.turn import FORM_MS, Decision
 from flows.dialog.advance import Book
 from flows.dialog.content import Buttons, Form
-from flows.onboarding.signup import FORM, signup
+from flows.onboarding.firm_form import FORM
+from flows.onboarding.signup import signup
 from flows.values.ids import ContactId, Wamid
 from handlers.actions import FormTicket, Say
 from handlers.events import Refused

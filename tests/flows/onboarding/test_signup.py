@@ -20,8 +20,9 @@ from flows.dialog.screens import Close, Show, Turned
 from flows.dialog.templates import read_templates
 from flows.dialog.transcript import play
 from flows.marketplace.market import MARKETPLACE, read_market
-from flows.onboarding.signup import FORM, LIKELY, Filled, First, Signup, screens, signup
-from flows.onboarding.trade import Trade
+from flows.onboarding.firm_form import FORM, Filled
+from flows.onboarding.signup import Signup, screens, signup
+from flows.onboarding.trade import LIKELY, First, Trade
 from flows.values.comuna import Comuna
 from flows.values.ids import ContactId, TenantId, Wamid
 from flows.values.rut import Rut
