@@ -240,9 +240,11 @@ async def running(
         )
         # Connections of their own: firms' systems may be slow.
         to_systems = await stack.enter_async_context(
-            Outside.open(
-                trusted=frozenset(filter(None, (*settings.system_origins, settings.taxpayer_url)))
-            )
+            Outside.open(trusted=frozenset(settings.system_origins))
+        )
+        # Its own, too: no firm's system is reached where only the register is.
+        to_register = await stack.enter_async_context(
+            Outside.open(trusted=frozenset(filter(None, (settings.taxpayer_url,))))
         )
         media = MediaClient(outside, base_url=settings.graph_url, version=settings.graph_version)
         tickets = Tickets(box)
@@ -323,7 +325,7 @@ async def running(
                 metrics=metrics,
             ),
             *onboarding.of_turns,
-            Taxpayers(_register(settings, to_systems), alerts=care, meter=metrics),
+            Taxpayers(_register(settings, to_register), alerts=care, meter=metrics),
             owner_calls,
             demos,
             moves,

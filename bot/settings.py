@@ -157,6 +157,23 @@ def _optional_web_url(value: str) -> str:
     return _web_url(value) if value else value
 
 
+def _register_url(value: str) -> str:
+    """A RUT may be a person's: it leaves this machine over https alone."""
+    read = _optional_web_url(value)
+    parts = urlsplit(read)
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost"):
+        raise ValueError("https:// is expected; http:// only on this machine")
+    if "@" in parts.netloc:
+        raise ValueError("a URL without a user is expected: the key has a variable of its own")
+    return read
+
+
+def _header(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("one line of ASCII is expected, for it is sent as a header")
+    return value
+
+
 def _number(low: int, high: int) -> Callable[[str], int]:
     def read(value: str) -> int:
         if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
@@ -288,11 +305,11 @@ VARIABLES: Final = (
         "TAXPAYER_URL",
         "",
         "A register that is asked for the name behind a RUT at sign-up (a POST, as Khipu's `tax-situation`); it is a "
-        "suggestion, waited for at most 6 s",
-        _optional_web_url,
+        "suggestion, waited for at most 6 s. http:// only on this machine",
+        _register_url,
         "taxpayer_url",
     ),
-    Variable("TAXPAYER_KEY", "", "Its key, sent as `x-api-key`", _text, "taxpayer_key"),
+    Variable("TAXPAYER_KEY", "", "Its key, sent as `x-api-key`", _header, "taxpayer_key"),
     Variable(
         "WHATSAPP_KNOCK_DAYS",
         "7",

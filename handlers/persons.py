@@ -48,6 +48,7 @@ MENDS: Final = {
     "system_stopped": "it wants to hear nothing more (410): set it up anew, or remove it: smarterbot system",
     "set_up_failed": "this system of a new firm is not there. Why: smarterbot tenant status ID; once it is mended: "
     "smarterbot tenant retry ID PART",
+    "register_refuses": "the register of RUTs refuses our key: TAXPAYER_KEY. Sign-ups go on without its suggestions",
 }
 """What each kind of alert of ours asks an operator to do."""
 

@@ -18,6 +18,7 @@ from bot.settings import (
 
 KEY = base64.b64encode(bytes(32)).decode()
 META = {"META_APP_ID": "1", "META_CONFIG_ID": "2", "WHATSAPP_APP_SECRET": "secret"}
+REGISTER = {"TAXPAYER_URL": "https://register.example/v1", "TAXPAYER_KEY": "k"}
 OUTSIDE = {
     "DATABASE_URL": "postgresql://smarterbot_app@db/smarterbot",
     "REDIS_URL": "redis://cache",
@@ -42,6 +43,13 @@ def test_urls_mean_stores_of_others() -> None:
     assert not settings.embedded
     assert settings.database_owner_url == settings.database_url
     assert [key.id for key in settings.keys] == ["k1"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://register.example/v1", "http://127.0.0.1:9/v1", "http://localhost:9/v1"]
+)
+def test_a_register_is_reached_over_https_or_on_this_machine(url: str) -> None:
+    assert read_settings({**REGISTER, "TAXPAYER_URL": url}).taxpayer_url == url
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
@@ -73,6 +81,16 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         pytest.param({**META, "META_APP_ID": "x1"}, "META_APP_ID: digits are expected", id="app-id"),
         pytest.param({**META, "META_CONFIG_ID": ""}, "META_APP_ID, META_CONFIG_ID: set both", id="app-alone"),
         pytest.param({**META, "WHATSAPP_APP_SECRET": ""}, "WHATSAPP_APP_SECRET: is needed with", id="no-app-secret"),
+        pytest.param({**REGISTER, "TAXPAYER_KEY": ""}, "TAXPAYER_URL, TAXPAYER_KEY: set both", id="no-key"),
+        pytest.param({**REGISTER, "TAXPAYER_URL": ""}, "TAXPAYER_URL, TAXPAYER_KEY: set both", id="no-register"),
+        pytest.param(
+            {**REGISTER, "TAXPAYER_URL": "http://register.example"}, "TAXPAYER_URL: https:// is expected", id="open-http"
+        ),
+        pytest.param(
+            {**REGISTER, "TAXPAYER_URL": "http://localhost.example"}, "TAXPAYER_URL: https:// is expected", id="like-us"
+        ),
+        pytest.param({**REGISTER, "TAXPAYER_URL": "https://me:pw@r.example"}, "TAXPAYER_URL: a URL without", id="user"),
+        pytest.param({**REGISTER, "TAXPAYER_KEY": "k\n"}, "TAXPAYER_KEY: one line of ASCII", id="header"),
         pytest.param({"META_SDK_URL": "sdk.js"}, "META_SDK_URL: a URL with a host", id="sdk"),
         pytest.param({**OUTSIDE, "DATABASE_URL": "mysql://db"}, "DATABASE_URL: a URL that starts with", id="scheme"),
         pytest.param({**OUTSIDE, "REDIS_URL": "cache:6379"}, "REDIS_URL: the store's address must be", id="store"),

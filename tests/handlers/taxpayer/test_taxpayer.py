@@ -237,6 +237,33 @@ async def test_it_is_not_followed_into_our_own_network() -> None:
             await inside.find(RUT)
 
 
+async def test_the_rut_goes_nowhere_else_whoever_sends_it_on(
+    register: Register, client: RegisterClient
+) -> None:
+    other = Register()
+    app = web.Application()
+    app.add_routes([web.post("/", other.hear)])
+    async with TestServer(app) as server:
+
+        async def elsewhere(_request: web.Request) -> web.StreamResponse:
+            raise web.HTTPTemporaryRedirect(server.make_url("/"))
+
+        register.special = elsewhere
+        noted = Noted()
+
+        assert await told(client, noted) is None
+
+    assert (len(register.asked), other.asked) == (1, [])
+    assert noted.counted == ["down"]
+
+
+async def test_without_https_it_does_not_leave_at_all() -> None:
+    async with Outside.open() as outside:
+        open_to_all = RegisterClient(outside, url="http://register.example/", key="k")
+        with pytest.raises(RegisterError, match="down"):
+            await open_to_all.find(RUT)
+
+
 async def test_no_log_tells_the_rut(
     register: Register,
     client: RegisterClient,
