@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SIGN_UP = (60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 21_600.0, 86_400.0, 259_200.0, 604_800.0)
 SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -98,6 +99,13 @@ class Metrics:
             "smarterbot_flow_ends_total",
             "Flows that came to their end, by how.",
             ["end"],
+            registry=self.registry,
+        )
+
+        self.signup_seconds = Histogram(
+            "smarterbot_signup_seconds",
+            "Time from the first message of a sign-up to the firm that it opened.",
+            buckets=SIGN_UP,
             registry=self.registry,
         )
 

@@ -1,7 +1,6 @@
 """`smarterbot funnel`: what the sign-up loses where."""
 
 from datetime import timedelta
-from statistics import median
 from typing import Annotated, Final
 
 import typer
@@ -10,13 +9,14 @@ from bot.cli.output import AsJson, FieldError, print_facts, print_json, print_li
 from bot.cli.session import Session, in_session
 from bot.clock import Clock
 from bot.identity.moments import moment
-from bot.onboarding.funnel import Funnel, Step, count, first_customers, read_stops
+from bot.onboarding.funnel import Funnel, Step, count, read_stops
 from bot.people.channels import Mark, list_channels, mark_of
 
 app = typer.Typer(help="What a flow loses where.", no_args_is_help=True)
 
 FLOW: Final = "signup"
 AIM: Final = "opened"
+PAUSES: Final = frozenset(f"{FLOW}.{state}" for state in ("paused", "waiting", "reminded"))
 BAR: Final = 22
 """Characters of the longest bar."""
 
@@ -34,21 +34,18 @@ def onboarding(
 ) -> None:
     """The sign-up of firms: who came to each question, who went on, who fell silent there for a day."""
 
-    async def work(session: Session) -> tuple[Funnel, list[float]]:
+    async def work(session: Session) -> Funnel:
         now = moment(Clock())
         since = now - timedelta(days=days)
-        ours = [
-            each.channel
-            for each in await list_channels(session.database)
-            if mark_of(each.channel) is Mark.PLATFORM
-        ]
-        if not ours:
+        channels = [each.channel for each in await list_channels(session.database)]
+        home = next((each.tenant for each in channels if mark_of(each) is Mark.PLATFORM), None)
+        if home is None:
             raise FieldError("there is no platform's number yet: channel add --platform")
-        stops = await read_stops(session.database, ours[0].tenant, FLOW, since=since)
-        found = count(stops, FLOW, aim=AIM, now=now)
-        return found, await first_customers(session.database, since=since)
+        demos = [each.id for each in channels if each.tenant == home and mark_of(each) is Mark.DEMO]
+        stops = await read_stops(session.database, home, FLOW, aim=AIM, since=since, demos=demos)
+        return count(stops, FLOW, aim=AIM, now=now, since=since, pauses=PAUSES)
 
-    found, firsts = in_session(work)
+    found = in_session(work)
     if as_json:
         print_json(
             {
@@ -59,10 +56,12 @@ def onboarding(
                 "ends": dict(found.ends),
                 "waiting": found.waiting,
                 "dropped": found.dropped,
+                "paused": found.paused,
                 "messages_per_firm": found.messages,
                 "billed_per_firm": found.billed,
                 "seconds_to_firm": found.seconds,
-                "seconds_to_first_customer": median(firsts) if firsts else None,
+                "tried": found.tried,
+                "seconds_to_first_try": found.seconds_to_try,
                 "steps": found.steps,
             }
         )
@@ -70,10 +69,10 @@ def onboarding(
     if not found.begun:
         print_line(f"nobody began to register in the last {days} days")
         return
-    _show(found, firsts)
+    _show(found)
 
 
-def _show(found: Funnel, firsts: list[float]) -> None:
+def _show(found: Funnel) -> None:
     most = max(step.entries for step in found.steps)
     print_table(
         ["question", "came", "went on", "there", "lost", "median", "p90", ""],
@@ -101,10 +100,12 @@ def _show(found: Funnel, firsts: list[float]) -> None:
             **{f"  {how}": f"{number}" for how, number in sorted(found.ends.items()) if how != AIM},
             "are at it": f"{found.waiting}",
             "fell silent": f"{found.dropped}",
+            "  of these two, paused": f"{found.paused}",
             "messages to a firm": _number(found.messages),
             "  billed": _number(found.billed),
             "time to a firm": _time(found.seconds),
-            "  to its first customer": _time(median(firsts) if firsts else None),
+            "tried its bot": f"{found.tried}",
+            "time to the first try": _time(found.seconds_to_try),
         }
     )
 
@@ -121,7 +122,9 @@ def _time(seconds: float | None) -> str:
         return "-"
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.0f} h"
+    if seconds < 6_000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
 
 
 def _number(value: float | None) -> str:

@@ -20,6 +20,7 @@ from bot.identity.moments import moment
 from bot.identity.writers import Writers
 from bot.metrics import Metrics
 from bot.onboarding.firms import Firms, OpenedFirm, TakenRutError, TooManyFirmsError
+from bot.onboarding.funnel import begun_at
 from bot.onboarding.joins import Asked, Decided, Joins, TooManyError, message_id
 from bot.onboarding.parts import read_parts
 from bot.onboarding.setup import SetUps
@@ -47,6 +48,8 @@ from handlers.actions import Ask
 from handlers.events import Permission, Sender
 from handlers.ports import Channel, Item, Outcome
 
+SIGN_UP: Final = "signup"
+"""The flow that asks."""
 HOUR_S: Final = 3_600
 RUTS_PER_HOUR: Final = 10
 """That one person may ask about, in whichever call: more would be looking for who is here."""
@@ -195,7 +198,16 @@ class Signups:
                 raise RefusedCallError("too_often") from error
         await self._begin(opened)
         self._metrics.count("signup_opened", "opened" if is_new else "again")
+        if is_new:
+            await self._time(ask, opened)
         return await self._own(opened.tenant, opened.owner)
+
+    async def _time(self, ask: Ask, opened: OpenedFirm) -> None:
+        """How long it took them. The journal may be behind: then nobody knows."""
+        async with self._database.tenant(ask.tenant) as connection:
+            began = await begun_at(connection, ask.tenant, ask.conversation, SIGN_UP)
+        if began is not None:
+            self._metrics.signup_seconds.observe((opened.at - began).total_seconds())
 
     async def _begin(self, opened: OpenedFirm) -> None:
         """What follows on a firm that is there. It is repeated with the call until all of it is durable."""

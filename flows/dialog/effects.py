@@ -1,7 +1,9 @@
 """What a turn wants done, beside its message."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import Enum
+from inspect import get_annotations
+from typing import Any, Literal, get_args, get_origin
 
 from flows.dialog.calls import Call
 
@@ -46,9 +48,25 @@ class Ended:
 
     @property
     def word(self) -> str:
-        """`<flow>.<how>` if the result says how in one word: itself a word, or with one in its field `came`. Else the flow."""
+        """`<flow>.<how>` if the type of the result names all ways to end: an Enum, or a Literal or Enum in its field `came`.
+
+        Else the flow alone: what is no word of ours may be a person's.
+        """
         how = getattr(self.result, "came", self.result)
-        return f"{self.flow}.{how}" if isinstance(how, str) and how.isidentifier() else self.flow
+        how = how.value if isinstance(how, Enum) else how
+        return f"{self.flow}.{how}" if how in _words(type(self.result)) else self.flow
+
+
+def _words(kind: type[object]) -> tuple[Any, ...]:
+    """How a flow with such a result may end."""
+    named = kind if issubclass(kind, Enum) else get_annotations(kind).get("came")
+    if get_origin(named) is Literal:
+        words: tuple[Any, ...] = get_args(named)
+    elif isinstance(named, type) and issubclass(named, Enum):
+        words = tuple(each.value for each in named)
+    else:
+        words = ()
+    return tuple(word for word in words if isinstance(word, str) and word.isidentifier())
 
 
 Effect = Asked | HandOff | Stopped | Consented | Ended

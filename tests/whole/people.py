@@ -38,6 +38,10 @@ class People:
         self._ids[n] = PersonId(person["id"])
         return self._ids[n]
 
+    def knows(self, n: int, person: PersonId) -> None:
+        """The n-th person has joined already, to write to another number."""
+        self._ids[n] = person
+
     async def write(self, n: int, text: str) -> str:
         """The n-th person writes; answers the wamid."""
         message = await self.act(n, {"type": "text", "body": text})

@@ -1,6 +1,7 @@
 """A firm registers by chat, through everything: six answers later its own bot answers, and what it costs is counted."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -9,10 +10,13 @@ import pytest
 
 from bot.demo import DEMO_NUMBER, PLATFORM_NUMBER
 from bot.embedded.stores import Stores
+from bot.identity.moments import moment
+from bot.onboarding.funnel import Funnel, count, read_stops
 from bot.onboarding.parts import read_parts
 from bot.people.tenants import list_firms
 from bot.store.database import Database
 from flows.dialog.ctx import Firm
+from handlers.ports import Channel
 from handlers.whatsapp.emulator.world import NumberId
 from tests.whole.conftest import Whole, whole_server
 from tests.whole.owners import Owner, owner, words
@@ -174,3 +178,76 @@ async def test_an_owner_changes_what_customers_read(whole: Whole, ana: Owner) ->
         return firm is not None and firm.settings.get("hours", "").startswith("lun")
 
     await until(known, what="the hours")
+
+
+def home(whole: Whole) -> Channel:
+    """The platform's number."""
+    platform = whole.server.directory.platform()
+    assert platform is not None
+    return platform
+
+
+async def funnel(whole: Whole) -> Funnel:
+    """As `smarterbot funnel onboarding` reads it."""
+    now, demo = moment(whole.server.clock), whole.server.directory.demo()
+    assert demo is not None
+    since = now - timedelta(days=28)
+    async with Database.open(whole.stores.postgres.app) as database:
+        stops = await read_stops(
+            database, home(whole).tenant, "signup", aim="opened", since=since, demos=[demo.id]
+        )
+    return count(stops, "signup", aim="opened", now=now, since=since)
+
+
+async def test_the_funnel_tells_who_came_through_and_who_was_lost(whole: Whole, ana: Owner) -> None:
+    ben = await writes_to(whole, PLATFORM_NUMBER.id, 2)
+    await ben.begins("hola")
+    await ben.taps("Sí, acepto")
+    await comes_to_the_last_look(ana)
+
+    async def journaled() -> bool:
+        return (await funnel(whole)).begun == 2
+
+    # People take minutes, and the journal a moment: how long it took is read from it.
+    await until(journaled, what="the journal")
+    done = await ana.taps("Tomar horas")
+    link = next(word for word in done.split() if word.startswith(whole.settings.chat_url))
+    [message] = parse_qs(urlsplit(link).query)["text"]
+    # Her own phone, on the other number.
+    demo = People(whole.http, whole.settings.graph_url, number=DEMO_NUMBER.id)
+    demo.knows(1, ana.person)
+    await demo.write(1, message)
+
+    async def told() -> bool:
+        found = await funnel(whole)
+        return (found.finished, found.tried) == (1, 1)
+
+    await until(told, what="the journal")
+    found = await funnel(whole)
+    assert (found.begun, found.waiting, found.dropped, found.ends) == (2, 1, 0, {"opened": 1})
+    assert found.messages == len(ana.heard())
+    assert found.seconds is not None
+    assert found.seconds_to_try is not None
+    assert found.seconds <= found.seconds_to_try + 1  # Meta tells whole seconds
+    async with whole.http.get(f"{whole.server.address}/metrics") as answer:
+        metrics = await answer.text()
+    assert "smarterbot_signup_seconds_count 1.0" in metrics
+    assert 'smarterbot_flow_ends_total{end="signup.opened"} 1.0' in metrics
+    assert 'smarterbot_flow_states_total{state="signup.ask_rut",way="entered"} 2.0' in metrics
+
+    # Nobody hears of Ben for nine days: by then a timer has dropped what he was asked.
+    await ana.people.moves_time(9 * DAY_MS)
+
+    async def dropped() -> bool:
+        async with (
+            Database.open(whole.stores.postgres.app) as database,
+            database.tenant(home(whole).tenant) as connection,
+        ):
+            states = await connection.fetch("SELECT state FROM smarterbot.conversations")
+        return "signup.ask_rut" not in [row["state"] for row in states]
+
+    await until(dropped, what="the timer")
+    found = await funnel(whole)
+    assert (found.begun, found.waiting, found.dropped, found.ends) == (2, 0, 1, {"opened": 1})
+    lost = {step.state: step.dropped for step in found.steps if step.dropped}
+    assert lost == {"signup.ask_rut": 1}

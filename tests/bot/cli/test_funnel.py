@@ -27,8 +27,15 @@ def platform(smarterbot: Command, monkeypatch: pytest.MonkeyPatch) -> str:
     return id
 
 
-def journal(postgres: PostgresUrls, tenant: str, *stories: list[tuple[float, str, str]]) -> None:
-    """Conversations, each as (hours ago, state, ended) by turn."""
+Turn = tuple[float, str, str]
+"""Hours ago, state, ended. Each turn says one message: the second never reached Meta, the fourth never its reader, and from
+the fifth on they are free."""
+
+
+def journal(
+    postgres: PostgresUrls, tenant: str, *stories: list[Turn], timers: tuple[int, ...] = ()
+) -> None:
+    """Conversations by turn. In the turns `timers` nobody was heard."""
 
     async def write() -> None:
         firm, now = TenantId(tenant), datetime.now(UTC)
@@ -57,6 +64,35 @@ def journal(postgres: PostgresUrls, tenant: str, *stories: list[tuple[float, str
                         VALUES ($1, $2, $3, $4, $5, $6)
                         """,
                         *(firm, conversation, turn, now - hours * HOURS, state, ended),
+                    )
+                    at, ref = now - hours * HOURS, f"{conversation}-{turn}"
+                    await connection.executemany(
+                        """
+                        INSERT INTO smarterbot.messages
+                          (tenant_id, ref, conversation_id, turn, place, direction, kind, content, at, wamid)
+                        VALUES ($1, $2, $3, $4, 0, $5, 'text', '{}', $6, $7)
+                        """,
+                        [
+                            (firm, f"{ref}-{way}", conversation, turn, way, at, wamid)
+                            for way, wamid in (
+                                ("in", f"{ref}-in"),
+                                ("out", None if turn == 2 else f"{ref}-out"),
+                            )
+                            if way == "out" or turn not in timers
+                        ],
+                    )
+                    await connection.execute(
+                        """
+                        INSERT INTO smarterbot.message_fares
+                          (tenant_id, wamid, country, told, category, price_type, first_at, arrived_at, failed)
+                        VALUES ($1, $2, 'CL', 2, 'service', $3, $4, $5, $6)
+                        """,
+                        firm,
+                        f"{ref}-out",
+                        "regular" if turn < 5 else "free_customer_service",
+                        at,
+                        at if turn < 4 else None,
+                        turn == 4,
                     )
 
     asyncio.run(write())
@@ -89,6 +125,45 @@ def test_a_line_for_each_question_and_what_it_all_came_to(
     assert "opened a firm 2 (67%)" in words
     assert "fell silent 1" in words
     assert "time to a firm 12 min" in words
+    assert "messages to a firm 4" in words
+    assert "billed 2" in words
+
+
+def test_whoever_a_timer_dropped_was_lost(
+    smarterbot: Command, platform: str, clean_postgres: PostgresUrls
+) -> None:
+    story = [(240.0, "signup.accept", ""), (239.0, "signup.ask_rut", ""), (71.0, "", "")]
+    journal(clean_postgres, platform, story, timers=(3,))
+
+    told = smarterbot("funnel", "onboarding", "--json").json
+
+    assert (told["dropped"], told["ends"]) == (1, {})
+    assert [(step["exits"], step["dropped"]) for step in told["steps"]] == [(1, 0), (0, 1)]
+
+
+def test_whoever_began_before_the_days_that_are_asked_for_is_left_out(
+    smarterbot: Command, platform: str, clean_postgres: PostgresUrls
+) -> None:
+    journal(clean_postgres, platform, [(50.0, "signup.accept", ""), (2.0, "signup.ask_rut", "")])
+
+    assert smarterbot("funnel", "onboarding", "--days", "2", "--json").json["begun"] == 0
+    assert smarterbot("funnel", "onboarding", "--days", "3", "--json").json["begun"] == 1
+
+
+def test_other_firms_are_not_read(
+    smarterbot: Command, platform: str, clean_postgres: PostgresUrls
+) -> None:
+    words = ("tenant", "add", "--name", "Sol", "--rut", "76.543.210-3", "--json")
+    other = smarterbot(*words).json["id"]
+    added = smarterbot(
+        *("channel", "add", "--tenant", other, "--phone-number-id", "1001", "--waba-id", "2001"),
+        *("--display-phone", "+56 2 2345 6701"),
+    )
+    assert added.code == 0, added.error
+    journal(clean_postgres, platform, OPENED)
+    journal(clean_postgres, other, OPENED, LOST)
+
+    assert smarterbot("funnel", "onboarding", "--json").json["begun"] == 1
 
 
 def test_what_it_came_to_for_programs(

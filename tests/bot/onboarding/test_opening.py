@@ -1,7 +1,7 @@
 """A firm is opened once, whole, by whoever wrote; what other systems have to do follows, or is said not to."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from handlers.ports import Again, Done, Outcome
 from tests.bot.onboarding.conftest import (
     DAY_MS,
     KEYS,
+    NUMBER,
     PLATFORM,
     RUT,
     FakeSystem,
@@ -604,6 +605,75 @@ async def test_no_log_tells_the_rut_or_who_it_was(
     told = caplog.text + "".join(capsys.readouterr())
     for secret in (RUT, "123456785", "Sol", ana.sender.wa_id, "ana@"):
         assert secret not in told
+
+
+def timed(house: House) -> tuple[float, float]:
+    """How many openings were timed, and their seconds in all."""
+    told = {
+        sample.name: sample.value
+        for metric in house.metrics.signup_seconds.collect()
+        for sample in metric.samples
+    }
+    return told["smarterbot_signup_seconds_count"], told["smarterbot_signup_seconds_sum"]
+
+
+async def journaled(house: House, somebody: Somebody, *turns: tuple[int, str]) -> None:
+    """Turns of a conversation, as (minutes ago, state)."""
+    now = house.moment()
+    async with house.database.tenant(PLATFORM.id) as connection:
+        await connection.execute(
+            "INSERT INTO smarterbot.contacts (tenant_id, id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            *(PLATFORM.id, somebody.contact, now),
+        )
+        await connection.execute(
+            """
+            INSERT INTO smarterbot.conversations (tenant_id, id, channel_id, contact_id, turn, state, changed_at)
+            VALUES ($1, $2, $3, $4, 1, '', $5)
+            """,
+            *(PLATFORM.id, somebody.conversation, NUMBER.id, somebody.contact, now),
+        )
+        for turn, (minutes, state) in enumerate(turns, 1):
+            await connection.execute(
+                """
+                INSERT INTO smarterbot.turns (tenant_id, conversation_id, turn, at, state)
+                VALUES ($1, $2, $3, $4, $5)
+                """,
+                *(
+                    PLATFORM.id,
+                    somebody.conversation,
+                    turn,
+                    now - timedelta(minutes=minutes),
+                    state,
+                ),
+            )
+
+
+async def test_the_time_to_a_firm_is_counted_once_from_the_first_message(house: House) -> None:
+    ana = await house.somebody(1)
+    await journaled(
+        house,
+        ana,
+        (900, "signup.accept"),  # an earlier try
+        (800, "platform.lobby"),
+        (4, "signup.fill_in"),
+        (3, "signup.accept"),
+        (0, "signup.open_firm"),
+    )
+
+    await ana.opens()
+    await ana.opens()
+
+    number, seconds = timed(house)
+    assert number == 1
+    assert 240 <= seconds < 250
+
+
+async def test_a_journal_that_is_behind_costs_the_figure_alone(house: House) -> None:
+    ana = await house.somebody(1)
+
+    assert (await ana.opens())["name"] == "Panadería Sol"
+
+    assert timed(house) == (0, 0)
 
 
 async def test_what_no_call_asks_is_set_aside(house: House) -> None:
