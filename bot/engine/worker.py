@@ -12,9 +12,10 @@ from bot.clock import Clock
 from bot.engine.conversation import Conversation
 from bot.engine.conversation import decode as decode_conversation
 from bot.engine.conversation import encode as encode_conversation
+from bot.engine.draft import KNOCK_EVERY_MS, without_secrets
 from bot.engine.roots import customers
 from bot.engine.runner import After
-from bot.engine.turn import KNOCK_EVERY_MS, Decision, decide, without_secrets
+from bot.engine.turn import Decision, decide
 from bot.lanes import Lanes, Push, Taken
 from bot.metrics import Metrics
 from flows.dialog.advance import Book

@@ -11,7 +11,7 @@ from bot.clock import Clock
 from bot.demo import NUMBER
 from bot.embedded.stores import Stores
 from bot.engine.conversation import Conversation, decode
-from bot.engine.turn import AGAIN_MS
+from bot.engine.refusals import AGAIN_MS
 from bot.people.tenants import list_firms
 from bot.store.database import Database
 from flows.dialog.transcript import Hears, Line, play

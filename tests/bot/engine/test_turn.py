@@ -15,8 +15,9 @@ from bot.engine.conversation import (
 )
 from bot.engine.conversation import decode as read_state
 from bot.engine.conversation import encode as write_state
+from bot.engine.draft import PARKED_MAX, without_keys
 from bot.engine.knock import KNOCK
-from bot.engine.turn import PARKED_MAX, Decision, UnknownConversationError, without_keys
+from bot.engine.turn import Decision, UnknownConversationError
 from bot.engine.turn import decide as decide_turn
 from flows.catalogue import product_book
 from flows.dialog.advance import BOT_KEYS, Book

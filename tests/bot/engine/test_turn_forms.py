@@ -4,7 +4,8 @@ from typing import Final
 
 import pytest
 
-from bot.engine.turn import FORM_MS, Decision
+from bot.engine.draft import FORM_MS
+from bot.engine.turn import Decision
 from flows.dialog.advance import Book
 from flows.dialog.content import Buttons, Form
 from flows.onboarding.firm_form import FORM

@@ -8,15 +8,10 @@ from msgspec.json import decode as read_json
 from msgspec.structs import replace
 
 from bot.engine.conversation import Conversation
+from bot.engine.draft import KNOCK_EVERY_MS, PARKED_FOR
 from bot.engine.knock import DECLINED, KNOCK, LET_IN
-from bot.engine.turn import (
-    AGAIN_MS,
-    KNOCK_EVERY_MS,
-    OFFERS_REST_MS,
-    PARKED_FOR,
-    UNREACHABLE_MS,
-    Decision,
-)
+from bot.engine.refusals import AGAIN_MS, OFFERS_REST_MS, UNREACHABLE_MS
+from bot.engine.turn import Decision
 from bot.engine.turn import decide as decide_turn
 from flows.dialog.advance import Book
 from flows.dialog.answers import Text
