@@ -30,10 +30,12 @@ from handlers.ports import (
     StoreDownError,
 )
 from handlers.whatsapp.changes import channels_meant
-from handlers.whatsapp.codec import MalformedError, Notice, Parsed, Webhook, parse
+from handlers.whatsapp.codec import parse
 from handlers.whatsapp.faults import fault_of
 from handlers.whatsapp.form_tokens import FormTokens
+from handlers.whatsapp.loose import MalformedError
 from handlers.whatsapp.meter import Meter
+from handlers.whatsapp.webhook_values import Notice, Parsed, Webhook
 
 PATH: Final = "/webhooks/whatsapp"
 BODY_BYTES_MAX: Final = 3 * 1024 * 1024  # Meta: up to 3 MB

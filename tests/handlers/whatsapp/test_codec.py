@@ -9,16 +9,9 @@ from msgspec import Raw
 from flows.dialog.events import Attachment, Heard, Location, Order, SharedCard
 from flows.values.ids import ItemId, Wamid
 from handlers.events import MovedWhy, Sender
-from handlers.whatsapp.codec import (
-    FIELDS,
-    NOTICES_MAX,
-    MalformedError,
-    Move,
-    Notice,
-    Status,
-    Webhook,
-    parse,
-)
+from handlers.whatsapp.codec import FIELDS, NOTICES_MAX, parse
+from handlers.whatsapp.loose import MalformedError
+from handlers.whatsapp.webhook_values import Move, Notice, Status, Webhook
 from tests.handlers.whatsapp.bodies import (
     BSUID,
     NUMBER,

@@ -6,7 +6,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.whatsapp.codec import FIELDS, MalformedError, Webhook, parse
+from handlers.whatsapp.codec import FIELDS, parse
+from handlers.whatsapp.loose import MalformedError
+from handlers.whatsapp.webhook_values import Webhook
 from tests.handlers.whatsapp.bodies import (
     change,
     contact,

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.events import Sender
-from handlers.whatsapp.codec import Parsed, Webhook, _usual, parse
+from handlers.whatsapp.codec import parse
+from handlers.whatsapp.usual import read_usual
+from handlers.whatsapp.webhook_values import Parsed, Webhook
 
 CORPUS = Path(__file__).parent / "corpus"
 FILES = sorted(path.stem for path in CORPUS.glob("*.json"))
@@ -382,7 +384,7 @@ def test_the_docs_name_each_file(name: str) -> None:
 
 
 def test_the_usual_text_and_status_are_read_in_one_go() -> None:
-    in_one_go = {name for name in FILES if _usual(body(name)) is not None}
+    in_one_go = {name for name in FILES if read_usual(body(name)) is not None}
 
     assert in_one_go == {
         "message-text", "sender-phone-only", "sender-bsuid-only", "sender-identity-hash", "sender-parent-bsuid",

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.whatsapp.codec import Webhook, _careful, _usual, parse
+from handlers.whatsapp.codec import parse, read_carefully
+from handlers.whatsapp.usual import read_usual
+from handlers.whatsapp.webhook_values import Webhook
 
 ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
@@ -66,10 +68,10 @@ NAMELESS: list[dict[str, Any]] = [{"wa_id": "56961234567", "user_id": "CL.1"}]
     ids=["text", "status", "text-nameless", "status-nameless"],
 )
 def test_the_usual_is_read_in_one_go(value: dict[str, Any]) -> None:
-    found = _usual(webhook(value))
+    found = read_usual(webhook(value))
 
     assert found is not None
-    assert found == _careful(webhook(value))
+    assert found == read_carefully(webhook(value))
 
 
 @pytest.mark.parametrize(
@@ -87,12 +89,12 @@ def test_the_usual_is_read_in_one_go(value: dict[str, Any]) -> None:
 def test_what_differs_is_read_carefully(change: dict[str, Any]) -> None:
     value = {**TEXT, "messages": [{**TEXT["messages"][0], **change}]}
 
-    assert _usual(webhook(value)) is None
-    assert parse(webhook(value)) == _careful(webhook(value))
+    assert read_usual(webhook(value)) is None
+    assert parse(webhook(value)) == read_carefully(webhook(value))
 
 
 def test_two_messages_are_read_carefully() -> None:
-    assert _usual(webhook({**TEXT, "messages": TEXT["messages"] * 2})) is None
+    assert read_usual(webhook({**TEXT, "messages": TEXT["messages"] * 2})) is None
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -123,6 +125,6 @@ def test_both_readings_agree_whatever_is_changed(data: st.DataObject) -> None:
         value = put(value, place, data.draw(ODD))
     body = webhook(value)
 
-    usual: Webhook | None = _usual(body)
+    usual: Webhook | None = read_usual(body)
 
-    assert usual is None or usual == _careful(body)
+    assert usual is None or usual == read_carefully(body)

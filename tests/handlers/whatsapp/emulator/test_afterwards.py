@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from handlers.whatsapp.codec import Webhook, parse
+from handlers.whatsapp.codec import parse
+from handlers.whatsapp.webhook_values import Webhook
 from tests.handlers.whatsapp.emulator.stage import ANA, HOUR_MS, JSON, SOL, Stage, text
 
 NEW = "56900000009"
