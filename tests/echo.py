@@ -5,9 +5,10 @@ Each reply carries the count, so a lost, doubled or reordered turn shows in the 
 
 from dataclasses import dataclass
 
-from flows.dialog.advance import BOT_KEYS, Book
+from flows.dialog.advance import Book
 from flows.dialog.answers import Text
 from flows.dialog.flow import Flow, Step, go, say
+from flows.dialog.keys import BOT_KEYS
 from flows.dialog.texts import FORMAT_KEYS, Texts
 from flows.intents import uses
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 import msgspec
 from jinja2 import TemplateError, meta, nodes
 
-from flows.dialog.advance import BOT_KEYS, alone_keys, say_keys, sorry_keys, title_keys
 from flows.dialog.answers import Form
 from flows.dialog.content import (
     BODY_MAX,
@@ -28,6 +27,7 @@ from flows.dialog.content import (
     ROW_TITLE_MAX,
 )
 from flows.dialog.flow import Flow, State, parts
+from flows.dialog.keys import BOT_KEYS, alone_keys, say_keys, sorry_keys, title_keys
 from flows.dialog.screens import ERROR_MAX
 from flows.dialog.source import ANYWHERE, END, HUMAN, Seen, impure_imports, look, look_anywhere
 from flows.dialog.style import ALIKE, Role, judge, visible

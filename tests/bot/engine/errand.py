@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from flows.dialog.advance import BOT_KEYS, Book
+from flows.dialog.advance import Book
 from flows.dialog.answers import Text
 from flows.dialog.calls import Call, Failed
 from flows.dialog.content import Template
 from flows.dialog.ctx import Ctx
 from flows.dialog.effects import Consented
 from flows.dialog.flow import Flow, Say, Step, go, say
+from flows.dialog.keys import BOT_KEYS
 from flows.dialog.texts import FORMAT_KEYS, Texts
 
 VERBS: Final = ("say", "order", "nap", "gather", "boom")

@@ -14,12 +14,13 @@ from bot.engine.conversation import encode as write_state
 from bot.engine.roots import root_of
 from bot.engine.turn import Decision
 from bot.engine.turn import decide as decide_turn
-from flows.dialog.advance import BOT_KEYS, Book
+from flows.dialog.advance import Book
 from flows.dialog.answers import Text
 from flows.dialog.content import Text as TextContent
 from flows.dialog.ctx import Firm
 from flows.dialog.events import Heard, Result
 from flows.dialog.flow import Flow, Step, go, say
+from flows.dialog.keys import BOT_KEYS
 from flows.dialog.texts import FORMAT_KEYS, Texts
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 from handlers.actions import Say, SendAction

@@ -20,13 +20,14 @@ from bot.engine.knock import KNOCK
 from bot.engine.turn import Decision, UnknownConversationError
 from bot.engine.turn import decide as decide_turn
 from flows.catalogue import product_book
-from flows.dialog.advance import BOT_KEYS, Book
+from flows.dialog.advance import Book
 from flows.dialog.answers import Text
 from flows.dialog.content import Link, Template
 from flows.dialog.content import Text as TextContent
 from flows.dialog.ctx import Firm
 from flows.dialog.events import Attachment, FileLost, Heard, Result
 from flows.dialog.flow import Flow, Step, go, say, stay
+from flows.dialog.keys import BOT_KEYS
 from flows.dialog.texts import FORMAT_KEYS, Texts
 from flows.values.ids import ChannelId, ContactId, ConversationId, TenantId, Wamid
 from flows.window import MARGIN_MS, SERVICE_MS

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from flows.dialog.advance import Book, LoopError, Turn
+from flows.dialog.advance import Book, Turn
 from flows.dialog.answers import Media, Name, Pesos
 from flows.dialog.calls import Call, Failed
 from flows.dialog.content import Buttons, Rows, Template, body_of
@@ -19,6 +19,7 @@ from flows.dialog.flow import Flow, Lost, Say, Step, go, hand_off, say, stay
 from flows.dialog.session import Session
 from flows.dialog.texts import TextError, Texts
 from flows.dialog.transcript import play
+from flows.dialog.turn_frames import LoopError
 from flows.values.ids import ContactId, TenantId, Wamid
 from tests.flows.dialog.sample import Visit, customer, onboarding
 from tests.flows.dialog.sample_texts import BOT, TEXTS

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from flows.dialog.advance import BOT_KEYS, Book, Turn
+from flows.dialog.advance import Book, Turn
 from flows.dialog.answers import Text
 from flows.dialog.calls import Call, Failed
 from flows.dialog.content import Buttons
@@ -17,6 +17,7 @@ from flows.dialog.ctx import Ctx, Firm
 from flows.dialog.effects import Asked
 from flows.dialog.events import Event, Heard, Result, TakenOver
 from flows.dialog.flow import Flow, Step, go, say, stay
+from flows.dialog.keys import BOT_KEYS
 from flows.dialog.session import Session
 from flows.dialog.texts import FORMAT_KEYS, Texts
 from flows.values.ids import ContactId, TenantId, Wamid
