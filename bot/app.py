@@ -90,6 +90,7 @@ from handlers.n8n.serve import N8n
 from handlers.odoo.client import OdooClient
 from handlers.odoo.serve import Odoo
 from handlers.outside import Outside
+from handlers.persons import Teller
 from handlers.ports import Handler
 from handlers.taxpayer.client import RegisterClient
 from handlers.taxpayer.serve import Taxpayers
@@ -347,17 +348,15 @@ async def running(
         propagation = Propagation(database, errands, clock=clock, metrics=metrics)
         tellings = PostgresTellings(database, box, clock=clock)
         told: list[Handler] = [
-            Odoo(
-                OdooClient(to_systems), tellings, limits=limits, alerts=care, meter=metrics, jitter=random.random
-            ),
-            Chatwoot(
-                ChatwootClient(to_systems), tellings, limits=limits, alerts=care, meter=metrics, jitter=random.random
-            ),
-            N8n(
-                N8nClient(to_systems, clock=clock), tellings, limits=limits, alerts=care, meter=metrics,
-                jitter=random.random,
-            ),
-        ]  # fmt: skip
+            Teller(
+                system, tellings, limits=limits, alerts=care, meter=metrics, jitter=random.random
+            )
+            for system in (
+                Odoo(OdooClient(to_systems), meter=metrics),
+                Chatwoot(ChatwootClient(to_systems), meter=metrics),
+                N8n(N8nClient(to_systems, clock=clock)),
+            )
+        ]
         connections = Connections(database, wire, box, directory, errands, clock=clock)
         connecting = Connecting(graph, connections, care=care, clock=clock, meter=metrics)
         handlers = [*of_turns, *onboarding.handlers, *others.handlers, *told, connecting]

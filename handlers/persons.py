@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, Literal, Protocol, assert_never
 
 import aiohttp
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -62,6 +63,9 @@ class TellPerson(Struct, frozen=True, omit_defaults=True, tag="tell_person"):
     ugid: Ugid
     again: bool = False
     """Even if it has been told: somebody wants it told anew."""
+
+
+_decode_order: Final = msgspec.json.Decoder(TellPerson).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +169,25 @@ class Tellings(Protocol):
         ...
 
 
-class Tell(Protocol):
-    """What the room of a system knows: how to tell it."""
+class Listener(Protocol):
+    """The room of a kind of system: how it is told, and how often that may be."""
 
-    async def __call__(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
+    @property
+    def kind(self) -> SystemKind:
+        """Of its lanes and of its systems."""
+        ...
+
+    @property
+    def per_s(self) -> float:
+        """Tellings a second to one firm's system."""
+        ...
+
+    @property
+    def burst(self) -> int:
+        """So many at once after a silence."""
+        ...
+
+    async def tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
         """Tell it. Twice is the same as once.
 
         Args:
@@ -181,39 +200,37 @@ class Tell(Protocol):
 
 
 class Teller:
-    """Carries out orders for one kind of system."""
+    """The handler of one kind of system: carries out the orders in its lanes."""
 
     def __init__(
         self,
-        kind: SystemKind,
+        listener: Listener,
         tellings: Tellings,
-        tell: Tell,
         *,
         limits: Limits,
         alerts: Alerts,
         meter: Meter,
         jitter: Callable[[], float],
-        per_s: float,
-        burst: int,
     ) -> None:
-        """
-        Args:
-            per_s, burst: tellings to one firm's system.
-            jitter: evenly spread in [0, 1).
-        """
-        self._kind = kind
+        """`jitter`: evenly spread in [0, 1)."""
+        self._listener = listener
         self._tellings = tellings
-        self._tell = tell
         self._limits = limits
         self._alerts = alerts
         self._meter = meter
         self._jitter = jitter
-        self._per_s = per_s
-        self._burst = burst
         self._busy: Counter[TenantId] = Counter()
         """Tellings under way, by firm: a system that hangs holds up its own firm, and no other one's connections."""
 
-    async def serve(self, order: TellPerson, item: Item) -> Outcome:
+    @property
+    def kind(self) -> SystemKind:
+        return self._listener.kind
+
+    async def serve(self, item: Item) -> Outcome:
+        try:
+            order = _decode_order(item.body)
+        except msgspec.MsgspecError:
+            return Dead("unreadable")
         if self._busy[order.tenant] >= AT_ONCE_MAX:
             return Again(self._spread(BUSY_REST_MS), "busy", counts=False)
         self._busy[order.tenant] += 1
@@ -226,15 +243,17 @@ class Teller:
 
     async def _serve(self, order: TellPerson, item: Item) -> Outcome:
         try:
-            telling = await self._tellings.begin(self._kind, order, tries=item.tries)
+            telling = await self._tellings.begin(self.kind, order, tries=item.tries)
             if telling is None:
                 self._count("nothing")
                 return Done()
-            bucket = f"{self._kind}|{order.tenant}"
-            if wait := await self._limits.take(bucket, per_s=self._per_s, burst=self._burst):
+            bucket = f"{self.kind}|{order.tenant}"
+            if wait := await self._limits.take(
+                bucket, per_s=self._listener.per_s, burst=self._listener.burst
+            ):
                 return Again(wait, "limit", counts=False)
             try:
-                told = await self._tell(telling, item.is_ours)
+                told = await self._listener.tell(telling, item.is_ours)
             except TellError as error:
                 return await self._failed(telling, error, item)
             await self._tellings.told(telling, told)
@@ -272,11 +291,11 @@ class Teller:
 
     async def _alert(self, telling: Telling, kind: str, fault: str) -> None:
         tenant = telling.system.tenant
-        log.error(kind, tenant=tenant, system=self._kind, fault=fault)
-        await self._alerts.raise_(tenant, None, kind, f"{self._kind} {fault}")
+        log.error(kind, tenant=tenant, system=self.kind, fault=fault)
+        await self._alerts.raise_(tenant, None, kind, f"{self.kind} {fault}")
 
     def _count(self, detail: str) -> None:
-        self._meter.count(f"tell_{self._kind}", detail)
+        self._meter.count(f"tell_{self.kind}", detail)
 
     def _spread(self, wait_ms: int) -> int:
         return wait_ms + int(wait_ms * 0.25 * self._jitter())

@@ -3,63 +3,35 @@
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from handlers.chatwoot.client import ChatwootClient, Contact, InvalidError
 from handlers.persons import (
     SystemKind,
-    Teller,
     TellError,
     Telling,
-    Tellings,
-    TellPerson,
     Then,
     Told,
     What,
 )
-from handlers.ports import Alerts, Dead, Item, Limits, Meter, Outcome
+from handlers.ports import Meter
 
-KIND: Final[SystemKind] = "chatwoot"
 PER_S: Final = (
     10  # of the 3,000 requests a minute that an address has by default; a telling is two to four
 )
 BURST: Final = 20
 
-_decode: Final = msgspec.json.Decoder(TellPerson).decode
-
 
 class Chatwoot:
-    """The handler of kind `chatwoot`."""
+    """How Chatwoot is told."""
 
-    def __init__(
-        self,
-        client: ChatwootClient,
-        tellings: Tellings,
-        *,
-        limits: Limits,
-        alerts: Alerts,
-        meter: Meter,
-        jitter: Callable[[], float],
-    ) -> None:
+    kind: SystemKind = "chatwoot"
+    per_s = PER_S
+    burst = BURST
+
+    def __init__(self, client: ChatwootClient, *, meter: Meter) -> None:
         self._client = client
         self._meter = meter
-        self._teller = Teller(
-            KIND, tellings, self._tell, limits=limits, alerts=alerts, meter=meter, jitter=jitter,
-            per_s=PER_S, burst=BURST,
-        )  # fmt: skip
 
-    @property
-    def kind(self) -> str:
-        return KIND
-
-    async def serve(self, item: Item) -> Outcome:
-        try:
-            action = _decode(item.body)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
-        return await self._teller.serve(action, item)
-
-    async def _tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
+    async def tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
         if telling.what is What.REMOVED:
             # What they wrote to the firm stays the firm's.
             return Told(telling.foreign_id, telling.fields)

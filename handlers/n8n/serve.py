@@ -8,49 +8,26 @@ from uuid import UUID, uuid5
 import msgspec
 
 from handlers.n8n.client import N8nClient
-from handlers.persons import SystemKind, Teller, Telling, Tellings, TellPerson, Told, What
-from handlers.ports import Alerts, Dead, Item, Limits, Meter, Outcome
+from handlers.persons import SystemKind, Telling, Told, What
 
-KIND: Final[SystemKind] = "n8n"
 PER_S: Final = 10  # our choice: a workflow takes some 40 ms
 BURST: Final = 50
 _EVENTS: Final = UUID("a3a0e3b6-5d0e-4b9c-8a55-0d1d7f0f6c1e")
 
-_decode: Final = msgspec.json.Decoder(TellPerson).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class N8n:
-    """The handler of kind `n8n`."""
+    """How n8n is told."""
 
-    def __init__(
-        self,
-        client: N8nClient,
-        tellings: Tellings,
-        *,
-        limits: Limits,
-        alerts: Alerts,
-        meter: Meter,
-        jitter: Callable[[], float],
-    ) -> None:
+    kind: SystemKind = "n8n"
+    per_s = PER_S
+    burst = BURST
+
+    def __init__(self, client: N8nClient) -> None:
         self._client = client
-        self._teller = Teller(
-            KIND, tellings, self._tell, limits=limits, alerts=alerts, meter=meter, jitter=jitter,
-            per_s=PER_S, burst=BURST,
-        )  # fmt: skip
 
-    @property
-    def kind(self) -> str:
-        return KIND
-
-    async def serve(self, item: Item) -> Outcome:
-        try:
-            action = _decode(item.body)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
-        return await self._teller.serve(action, item)
-
-    async def _tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
+    async def tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
         system = telling.system
         id = uuid5(_EVENTS, f"{system.tenant}|{telling.ugid}|{telling.number}")
         await self._client.post(

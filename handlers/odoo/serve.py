@@ -7,64 +7,36 @@ step. Not by `ref`, which nothing keeps unique and where firms have their own cu
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from flows.values.phone import display_phone
 from handlers.odoo.client import OdooClient, RefusedError
 from handlers.odoo.settings import COMPANY
 from handlers.persons import (
     SystemKind,
-    Teller,
     TellError,
     Telling,
-    Tellings,
-    TellPerson,
     Then,
     Told,
     What,
 )
-from handlers.ports import Alerts, Dead, Item, Limits, Meter, Outcome
+from handlers.ports import Meter
 
-KIND: Final[SystemKind] = "odoo"
 PER_S: Final = 5  # an Odoo of one process does some 50 calls a second, for everybody
 BURST: Final = 10
 MODEL: Final = "res.partner"
 
-_decode: Final = msgspec.json.Decoder(TellPerson).decode
-
 
 class Odoo:
-    """The handler of kind `odoo`."""
+    """How Odoo is told."""
 
-    def __init__(
-        self,
-        client: OdooClient,
-        tellings: Tellings,
-        *,
-        limits: Limits,
-        alerts: Alerts,
-        meter: Meter,
-        jitter: Callable[[], float],
-    ) -> None:
+    kind: SystemKind = "odoo"
+    per_s = PER_S
+    burst = BURST
+
+    def __init__(self, client: OdooClient, *, meter: Meter) -> None:
         self._client = client
         self._meter = meter
-        self._teller = Teller(
-            KIND, tellings, self._tell, limits=limits, alerts=alerts, meter=meter, jitter=jitter,
-            per_s=PER_S, burst=BURST,
-        )  # fmt: skip
 
-    @property
-    def kind(self) -> str:
-        return KIND
-
-    async def serve(self, item: Item) -> Outcome:
-        try:
-            action = _decode(item.body)
-        except msgspec.MsgspecError:
-            return Dead("unreadable")
-        return await self._teller.serve(action, item)
-
-    async def _tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
+    async def tell(self, telling: Telling, is_ours: Callable[[], bool]) -> Told:
         match telling.what:
             case What.PERSON:
                 try:

@@ -7,8 +7,19 @@ from typing import Any
 import msgspec
 
 from flows.values.ids import ConversationId, ItemId, TenantId, Ugid
-from handlers.persons import RecordsDownError, System, SystemKind, Telling, TellPerson, Told, What
+from handlers.persons import (
+    Listener,
+    RecordsDownError,
+    System,
+    SystemKind,
+    Teller,
+    Telling,
+    TellPerson,
+    Told,
+    What,
+)
 from handlers.ports import Before, Handler, Item
+from tests.handlers.errands import Alarm, Bucket, Counts
 
 UGID = Ugid("0b8b7a5c-6a3d-4b0e-9c1f-2d3e4f5a6b7c")
 FIRM = TenantId("6f9619ff-8b86-4011-b42d-00c04fc964ff")
@@ -73,6 +84,22 @@ class Tellings:
 
     async def stop(self, system: System) -> None:
         self.stopped = True
+
+
+class Room:
+    """The handler of a kind of system, and all that it is given."""
+
+    def __init__(self, system: System, listener: Listener, *, counts: Counts) -> None:
+        self.tellings = Tellings(system)
+        self.bucket, self.alarm, self.counts = Bucket(), Alarm(), counts
+        self.teller = Teller(
+            listener,
+            self.tellings,
+            limits=self.bucket,
+            alerts=self.alarm,
+            meter=counts,
+            jitter=lambda: 0.0,
+        )
 
 
 async def serve(

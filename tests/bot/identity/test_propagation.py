@@ -35,7 +35,7 @@ from handlers.n8n.serve import N8n
 from handlers.odoo.client import OdooClient
 from handlers.odoo.serve import Odoo
 from handlers.outside import Outside
-from handlers.persons import System, SystemKind, TellPerson
+from handlers.persons import System, SystemKind, Teller, TellPerson
 from handlers.ports import Handler, StoreDownError
 from tests.bot.people.conftest import BAKERY, BAKERY_RUT, BUTCHERY, BUTCHERY_RUT
 from tests.handlers.chatwoot import fake as chatwoot
@@ -182,9 +182,9 @@ async def a_process(
             clock=clock,
             metrics=metrics,
             handlers=(
-                Odoo(OdooClient(outside), tellings, **more),
-                Chatwoot(ChatwootClient(outside), tellings, **more),
-                N8n(N8nClient(outside, clock=clock), tellings, **more),
+                Teller(Odoo(OdooClient(outside), meter=metrics), tellings, **more),
+                Teller(Chatwoot(ChatwootClient(outside), meter=metrics), tellings, **more),
+                Teller(N8n(N8nClient(outside, clock=clock)), tellings, **more),
             ),
             box=box,
             n8n=automation,
